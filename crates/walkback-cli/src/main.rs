@@ -1,0 +1,2 @@
+//! The command `walkback`.
+fn main() {}

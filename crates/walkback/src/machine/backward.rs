@@ -1,0 +1,108 @@
+//! Walking back: what the end of a `compensate`, or of the probe before it, changes.
+
+use crate::json::Json;
+use crate::machine::{Applied, Made, State, Undo, UndoThen};
+use crate::plan::StepIdx;
+use crate::time::Timestamp;
+
+impl State {
+    /// Whether the undo of step `idx` is next, its time and its probe apart: on the walk back, or
+    /// because its data was edited after it may have made something (rule S12).
+    fn undo_is_next(&self, idx: StepIdx) -> bool {
+        let step = &self.steps[idx];
+        let open = matches!(step.undo, Undo::Idle | Undo::RetryAt(_) | Undo::LookAgainAt(_));
+        let walking_back =
+            self.turned() && !self.executing() && self.backward_frontier().contains(&idx);
+        let making_room =
+            !self.turned() && step.superseded && !step.must_look && self.has_to_undo(idx);
+        open && (walking_back || making_room) && !self.stands_still()
+    }
+
+    /// Whether a `compensate` of step `idx` may begin, its time apart.
+    pub(super) fn may_undo(&self, idx: StepIdx) -> bool {
+        self.undo_is_next(idx) && !self.looks_back_first(idx)
+    }
+
+    /// Whether a probe goes before the undo of step `idx`, as what it made is unknown (rule S5).
+    pub(super) fn may_look_back(&self, idx: StepIdx) -> bool {
+        self.undo_is_next(idx) && self.looks_back_first(idx)
+    }
+
+    fn looks_back_first(&self, idx: StepIdx) -> bool {
+        let step = &self.steps[idx];
+        step.made() == Made::Unknown && self.plan.facts(idx).probe && !step.looked_back
+    }
+
+    /// Whether an `execute` is under way, beside which nothing is undone (promise I13).
+    pub(super) fn executing(&self) -> bool {
+        self.steps.iter().any(|step| step.forward == super::Forward::Running)
+    }
+
+    pub(super) fn undo_started(&mut self, idx: StepIdx, attempt: u32) -> Applied {
+        if idx >= self.steps.len() || !self.may_undo(idx) {
+            return Err("the undo may not start now");
+        }
+        let step = &mut self.steps[idx];
+        if attempt != step.undo_attempts + 1 {
+            return Err("attempts are counted one by one");
+        }
+        step.undo_attempts = attempt;
+        step.undo = Undo::Running;
+        Ok(())
+    }
+
+    fn undo_ended(&mut self, idx: StepIdx) -> Result<&mut super::StepState, &'static str> {
+        let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
+        if step.undo != Undo::Running {
+            return Err("no undo of the step is under way");
+        }
+        self.deaths = 0;
+        Ok(step)
+    }
+
+    pub(super) fn undo_completed(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
+        let turned = self.turned();
+        let step = self.undo_ended(idx)?;
+        if turned {
+            step.undo = Undo::Done;
+            step.compensated_at = Some(at);
+        } else {
+            step.open_round();
+        }
+        Ok(())
+    }
+
+    pub(super) fn undo_failed(&mut self, idx: StepIdx, error: &str, then: &UndoThen) -> Applied {
+        if *then == UndoThen::Residue && !self.turned() {
+            return Err("going forward, a failed undo parks");
+        }
+        let step = self.undo_ended(idx)?;
+        step.undo_failures += 1;
+        step.error = Some(error.to_owned());
+        step.undo = match then {
+            UndoThen::RetryAt(moment) => Undo::RetryAt(*moment),
+            UndoThen::Residue => Undo::Failed,
+            UndoThen::Park(reason) => Undo::Parked(*reason),
+        };
+        Ok(())
+    }
+
+    pub(super) fn undo_waits(&mut self, idx: StepIdx, until: Timestamp) -> Applied {
+        let step = self.undo_ended(idx)?;
+        step.undo_attempts -= 1;
+        step.undo = Undo::LookAgainAt(until);
+        Ok(())
+    }
+
+    pub(super) fn undo_probed(&mut self, idx: StepIdx, found: Option<&Json>) -> Applied {
+        if idx >= self.steps.len() || !self.may_look_back(idx) {
+            return Err("the step is not to be probed now");
+        }
+        let step = &mut self.steps[idx];
+        step.looked_back = true;
+        if let Some(output) = found {
+            step.output = Some(output.clone());
+        }
+        Ok(())
+    }
+}

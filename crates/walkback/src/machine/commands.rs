@@ -1,0 +1,136 @@
+//! What ought to be under way now, and is not: read off the state, never emitted by a transition.
+
+use crate::machine::{Forward, ParkReason, State, Undo, Wait};
+use crate::plan::StepIdx;
+use crate::time::Timestamp;
+
+/// Something that the engine ought to do. A moment in it is the earliest at which to do it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Begin `execute`.
+    Execute { step: StepIdx, not_before: Timestamp },
+    /// Probe an attempt of unknown outcome, before executing again.
+    Probe { step: StepIdx, not_before: Timestamp },
+    /// Begin `compensate`.
+    Compensate { step: StepIdx, not_before: Timestamp },
+    /// Probe what is unknown, before undoing it.
+    ProbeBack { step: StepIdx },
+    /// Complete the step with the oldest signal of the name it waits for.
+    Deliver { step: StepIdx },
+    /// Fail the step: its signal or approval did not come.
+    Expire { step: StepIdx, at: Timestamp },
+    /// Park one step.
+    ParkStep { step: StepIdx, reason: ParkReason },
+    /// Park the run.
+    Park { reason: ParkReason },
+    /// Turn the run: its deadline passes at this moment.
+    PassDeadline { at: Timestamp },
+    /// Turn the run: its hold ends at this moment.
+    EndHold { at: Timestamp },
+}
+
+impl Command {
+    /// The earliest moment at which to do it; the first of all moments if that is now.
+    pub fn not_before(&self) -> Timestamp {
+        match self {
+            Self::Execute { not_before, .. }
+            | Self::Probe { not_before, .. }
+            | Self::Compensate { not_before, .. } => *not_before,
+            Self::Expire { at, .. } | Self::PassDeadline { at } | Self::EndHold { at } => *at,
+            _ => Timestamp::default(),
+        }
+    }
+}
+
+impl State {
+    /// What ought to be under way now, and is not.
+    pub fn commands(&self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if let Some(hold) = &self.held {
+            commands.push(Command::EndHold { at: hold.until });
+        }
+        if self.stands_still() || !self.accepted {
+            return commands;
+        }
+        let poisoned = self.deaths >= super::DEATHS_BEFORE_ALONE + super::DEATHS_ALONE;
+        if poisoned && !self.status().at_rest() {
+            return vec![Command::Park { reason: ParkReason::Poison }];
+        }
+        if self.turned() {
+            self.commands_backward(&mut commands);
+        } else {
+            self.commands_forward(&mut commands);
+        }
+        let grows = |command: &Command| !matches!(command, Command::PassDeadline { .. });
+        if !self.rows_left() && commands.iter().any(grows) {
+            commands.retain(|command| !grows(command));
+            commands.push(Command::Park { reason: ParkReason::LedgerFull });
+        }
+        commands
+    }
+
+    fn commands_forward(&self, commands: &mut Vec<Command>) {
+        let frontier = self.forward_frontier();
+        if let Some(at) = self.deadline.filter(|_| !frontier.is_empty() && self.deadline_acts()) {
+            commands.push(Command::PassDeadline { at });
+        }
+        for step in frontier {
+            self.command_forward(step, commands);
+        }
+    }
+
+    fn command_forward(&self, idx: StepIdx, commands: &mut Vec<Command>) {
+        let (step, facts) = (&self.steps[idx], self.plan.facts(idx));
+        match &step.forward {
+            Forward::Idle => {
+                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() })
+            }
+            Forward::LookAgainAt(at) => {
+                commands.push(Command::Execute { step: idx, not_before: *at });
+            }
+            Forward::RetryAt(at) if self.may_probe(idx) => {
+                commands.push(Command::Probe { step: idx, not_before: *at });
+            }
+            Forward::RetryAt(_) if step.superseded => self.command_undo(idx, commands),
+            Forward::RetryAt(_) if step.must_look && !facts.repeatable => {
+                commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome })
+            }
+            Forward::RetryAt(at) => commands.push(Command::Execute { step: idx, not_before: *at }),
+            Forward::Awaiting(wait) => self.command_awaiting(idx, wait, commands),
+            _ => {}
+        }
+    }
+
+    fn command_awaiting(&self, step: StepIdx, wait: &Wait, commands: &mut Vec<Command>) {
+        let until = match wait {
+            Wait::Signal { name, .. } if self.first_signal(name).is_some() => {
+                commands.push(Command::Deliver { step });
+                return;
+            }
+            Wait::Signal { until, .. } | Wait::Approval { until } => *until,
+            Wait::Until(_) => None,
+        };
+        commands.extend(until.map(|at| Command::Expire { step, at }));
+    }
+
+    fn commands_backward(&self, commands: &mut Vec<Command>) {
+        if self.executing() {
+            return;
+        }
+        for step in self.backward_frontier() {
+            self.command_undo(step, commands);
+        }
+    }
+
+    fn command_undo(&self, step: StepIdx, commands: &mut Vec<Command>) {
+        if self.may_look_back(step) {
+            commands.push(Command::ProbeBack { step });
+        } else if self.may_undo(step) {
+            let not_before = match self.steps[step].undo {
+                Undo::RetryAt(at) | Undo::LookAgainAt(at) => at,
+                _ => Timestamp::default(),
+            };
+            commands.push(Command::Compensate { step, not_before });
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What can happen to a run. The decision is in the event, so that a new policy cannot change the
+//! past.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::Json;
+use crate::plan::StepIdx;
+use crate::time::Timestamp;
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The run was accepted; always the first.
+    Accepted,
+    /// An `execute` is about to begin: its intent.
+    StepStarted { step: StepIdx, attempt: u32 },
+    /// The step is done, and this is what it put out.
+    StepCompleted { step: StepIdx, output: Json, by: By },
+    /// A try at the step ended without success.
+    StepFailed { step: StepIdx, effect: Effect, error: String, then: Then },
+    /// The step waits; that is no failure and counts no attempt.
+    StepWaits { step: StepIdx, wait: Wait },
+    /// A probe of an unknown outcome did not find it finished.
+    StepProbed { step: StepIdx, finding: Finding },
+    /// A `compensate` is about to begin.
+    UndoStarted { step: StepIdx, attempt: u32 },
+    /// What the step had made is gone.
+    UndoCompleted { step: StepIdx },
+    /// A try at undoing the step ended without success.
+    UndoFailed { step: StepIdx, error: String, then: UndoThen },
+    /// The undo is under way on the far side; look again then.
+    UndoWaits { step: StepIdx, until: Timestamp },
+    /// The probe before an undo: what it found, if it found it finished.
+    UndoProbed { step: StepIdx, found: Option<Json> },
+    /// The last owner died; whatever body it had under way has an unknown outcome.
+    TakenOver,
+    /// The last owner let go on purpose; the same, but nobody died.
+    HandedOver,
+    /// The engine stopped the whole run, for this reason.
+    Parked { reason: ParkReason },
+    /// The engine stopped one step, for this reason.
+    StepParked { step: StepIdx, reason: ParkReason },
+    /// The deadline has passed.
+    DeadlinePassed,
+    /// Nobody used the time of the hold.
+    HoldEnded,
+    /// Somebody wants it undone.
+    CancelRequested,
+    /// Somebody wants it to stop where it is.
+    PauseRequested,
+    /// Somebody, or the engine where its reason is gone, lets it go on; `set` edits its data.
+    Resumed { set: Option<Json> },
+    /// Try again: one step or all that are parked or left over.
+    RetryRequested { step: Option<StepIdx> },
+    /// Somebody says the step need not run.
+    StepSkipped { step: StepIdx },
+    /// Somebody removed by hand what the undo could not.
+    Resolved { step: StepIdx },
+    /// Somebody decided to leave it there.
+    Abandoned { step: StepIdx },
+    /// Somebody wants a completed run undone.
+    RollbackRequested,
+    /// A signal came in; it is kept until a step takes it.
+    SignalReceived { name: String, payload: Json, id: Option<String> },
+    /// The hold shall end then instead.
+    HoldSet { until: Timestamp },
+}
+
+/// Who completed a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Its own `execute`.
+    Execute,
+    /// A probe, which found that an attempt of unknown outcome had succeeded.
+    Probe,
+    /// A person, who did the work.
+    Hand,
+    /// The oldest signal that it waited for.
+    Signal,
+    /// A person who approved.
+    Approval,
+}
+
+/// What is certain of an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It certainly did nothing.
+    Clean,
+    /// It may have done something.
+    Unknown,
+}
+
+/// What follows a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// Try again, not before this moment.
+    RetryAt(Timestamp),
+    /// Walk back.
+    WalkBack,
+    /// Park until this moment, then walk back.
+    HoldUntil(Timestamp),
+    /// Stop this step.
+    Park(ParkReason),
+}
+
+/// What follows a failed undo.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoThen {
+    /// Try again, not before this moment.
+    RetryAt(Timestamp),
+    /// Give up; what is left is residue.
+    Residue,
+    /// Stop this undo.
+    Park(ParkReason),
+}
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Call the same body again at this moment.
+    Until(Timestamp),
+    /// A signal of this name; without one by `until` the step fails, clean.
+    Signal { name: String, until: Option<Timestamp> },
+    /// A person's approval; without one by `until` the step fails, clean.
+    Approval { until: Option<Timestamp> },
+}
+
+/// What a probe found that did not find the work finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It is not there, and the settle delay has passed.
+    Absent,
+    /// It is not there, but too soon to say: probe again at this moment.
+    AbsentTooSoon(Timestamp),
+    /// The probe cannot tell, or failed.
+    CannotTell,
+}
+
+/// Why a run or a step stands still until somebody acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkReason {
+    /// Somebody paused it.
+    Paused,
+    /// It failed and holds for a look before it walks back.
+    Held,
+    /// Whether the attempt did something is unknown, and trying again could do it twice.
+    UnknownOutcome,
+    /// The pivot failed and may have done something.
+    PivotUnknown,
+    /// A step behind the pivot failed for good; the run only goes forward.
+    BehindPivot,
+    /// A body did not stop when its time was over; nothing is done beside a living body.
+    BodyStillRunning,
+    /// An undo failed for good, and its policy is to halt.
+    UndoHalted,
+    /// This binary cannot decode a stored input or output.
+    CannotDecode,
+    /// Three times a process died while it ran this run alone.
+    Poison,
+    /// No worker for 60 s that knows all its steps.
+    NoCapableWorker,
+    /// The ledger has reached its limit.
+    LedgerFull,
+}
+
+impl fmt::Display for ParkReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Paused => "paused",
+            Self::Held => "held",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::PivotUnknown => "pivot_unknown",
+            Self::BehindPivot => "behind_pivot",
+            Self::BodyStillRunning => "body_still_running",
+            Self::UndoHalted => "undo_halted",
+            Self::CannotDecode => "cannot_decode",
+            Self::Poison => "poison",
+            Self::NoCapableWorker => "no_capable_worker",
+            Self::LedgerFull => "ledger_full",
+        })
+    }
+}

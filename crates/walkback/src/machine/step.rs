@@ -1,0 +1,200 @@
+//! One step of a run: how far it went forward, what it made, how far that is undone.
+
+use crate::json::Json;
+use crate::machine::event::{ParkReason, Wait};
+use crate::time::Timestamp;
+
+/// How far a step is, as people see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepStatus {
+    /// Not begun.
+    Pending,
+    /// Begun: a body is under way, or it waits or will be tried again.
+    Running,
+    /// Done.
+    Completed,
+    /// Failed for good, and nothing of it has to be undone.
+    Failed,
+    /// A person said it need not run.
+    Skipped,
+    /// It is being undone.
+    Compensating,
+    /// It is undone.
+    Compensated,
+    /// Its undo failed for good: residue.
+    CompensationFailed,
+    /// What it made is left on purpose.
+    Abandoned,
+    /// What it made was removed by hand.
+    Resolved,
+}
+
+impl StepStatus {
+    /// The name under which it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Compensating => "compensating",
+            Self::Compensated => "compensated",
+            Self::CompensationFailed => "compensation_failed",
+            Self::Abandoned => "abandoned",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// The way forward of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Forward {
+    #[default]
+    Idle,
+    /// A body is under way.
+    Running,
+    /// Try (or probe) again, not before this moment.
+    RetryAt(Timestamp),
+    /// Not yet: call the same body again at this moment.
+    LookAgainAt(Timestamp),
+    /// A signal or an approval has to come first.
+    Awaiting(Wait),
+    Done,
+    Skipped,
+    Failed,
+    Parked(ParkReason),
+}
+
+/// The way back of one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Undo {
+    #[default]
+    Idle,
+    Running,
+    RetryAt(Timestamp),
+    LookAgainAt(Timestamp),
+    Done,
+    Failed,
+    Parked(ParkReason),
+    Resolved,
+    Abandoned,
+}
+
+impl Undo {
+    /// Whether nothing more happens here by itself, so that what stands before it may be undone.
+    pub(crate) fn ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Resolved | Self::Abandoned)
+    }
+}
+
+/// What is known of the work of a step that would have to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Made<'a> {
+    Nothing,
+    Unknown,
+    Known(&'a Json),
+}
+
+/// Everything that is known of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct StepState {
+    pub(crate) forward: Forward,
+    pub(crate) undo: Undo,
+    /// The output, once it is done (or was found done by a probe).
+    pub(crate) output: Option<Json>,
+    /// Some attempt of this round may have done something without our hearing of it.
+    pub(crate) maybe_made: bool,
+    /// An outcome is unknown: look (probe) before executing again (rule S5).
+    pub(crate) must_look: bool,
+    /// The round's data was edited after it may have made something: that goes first (rule S12).
+    pub(crate) superseded: bool,
+    /// The probe that goes before the undo of an unknown effect was made.
+    pub(crate) looked_back: bool,
+    /// Rounds before this one.
+    pub(crate) round: u32,
+    /// Edits of the run's data that this round sees.
+    pub(crate) edits: usize,
+    /// Attempts that failed and count, since the round or a person's retry began.
+    pub(crate) failures: u32,
+    /// The same for the undo.
+    pub(crate) undo_failures: u32,
+    /// Attempts that count, over all rounds; what tables show.
+    pub(crate) attempts: u32,
+    /// The same for the undo.
+    pub(crate) undo_attempts: u32,
+    pub(crate) error: Option<String>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) compensated_at: Option<Timestamp>,
+}
+
+impl StepState {
+    /// What would have to be taken back now. A body under way counts as unknown, and so does one
+    /// that said "not yet".
+    pub(crate) fn made(&self) -> Made<'_> {
+        match (&self.output, &self.forward) {
+            (Some(output), _) => Made::Known(output),
+            (None, Forward::Running | Forward::LookAgainAt(_)) => Made::Unknown,
+            (None, _) if self.maybe_made => Made::Unknown,
+            (None, _) => Made::Nothing,
+        }
+    }
+
+    pub(crate) fn body_under_way(&self) -> bool {
+        self.forward == Forward::Running || self.undo == Undo::Running
+    }
+
+    /// Whether what follows it may go on.
+    pub(crate) fn passed(&self) -> bool {
+        matches!(self.forward, Forward::Done | Forward::Skipped)
+    }
+
+    /// Whether it was begun at all, in this round.
+    pub(crate) fn begun(&self) -> bool {
+        self.forward != Forward::Idle
+    }
+
+    /// Whether it waits for a moment, a retry, a signal or an approval.
+    pub(crate) fn waits(&self) -> bool {
+        use Forward::{Awaiting, LookAgainAt, RetryAt};
+        matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
+    }
+
+    /// Forgets the round that is over; the next starts from nothing.
+    pub(crate) fn open_round(&mut self) {
+        *self = Self {
+            round: self.round + 1,
+            attempts: self.attempts,
+            undo_attempts: self.undo_attempts,
+            started_at: self.started_at,
+            ..Self::default()
+        };
+    }
+
+    /// The status people see; `turned` is whether the run has begun to walk back.
+    pub(crate) fn status(&self, turned: bool) -> StepStatus {
+        match self.undo {
+            Undo::Idle => self.status_forward(turned),
+            Undo::Running | Undo::RetryAt(_) | Undo::LookAgainAt(_) | Undo::Parked(_) => {
+                StepStatus::Compensating
+            }
+            Undo::Done => StepStatus::Compensated,
+            Undo::Failed => StepStatus::CompensationFailed,
+            Undo::Resolved => StepStatus::Resolved,
+            Undo::Abandoned => StepStatus::Abandoned,
+        }
+    }
+
+    fn status_forward(&self, turned: bool) -> StepStatus {
+        match self.forward {
+            Forward::Idle => StepStatus::Pending,
+            Forward::Done => StepStatus::Completed,
+            Forward::Skipped => StepStatus::Skipped,
+            Forward::Failed => StepStatus::Failed,
+            Forward::Running => StepStatus::Running,
+            _ if turned => StepStatus::Failed,
+            _ => StepStatus::Running,
+        }
+    }
+}
