@@ -314,9 +314,18 @@ impl State {
         &self.edits
     }
 
-    /// Since when the run waits for what, if it only waits: the earliest wait of its steps.
     pub(crate) fn first_signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// The payload of the oldest signal that step `idx` waits for, if one has come.
+    pub(crate) fn signal_for(&self, idx: StepIdx) -> Option<Json> {
+        match &self.steps[idx].forward {
+            Forward::Awaiting(Wait::Signal { name, .. }) => {
+                self.first_signal(name).map(|signal| signal.payload.clone())
+            }
+            _ => None,
+        }
     }
 
     /// How far the run is.

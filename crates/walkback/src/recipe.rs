@@ -335,7 +335,10 @@ fn read_shorthand(map: Map<String, Value>) -> Result<StepRef, String> {
         Value::Object(fields) => fields,
         Value::Null => Map::new(),
         other => {
-            return Err(format!("step `{name}` has {} for its fields: {expected}", kind_of(&other)));
+            return Err(format!(
+                "step `{name}` has {} for its fields: {expected}",
+                kind_of(&other)
+            ));
         }
     };
     let (mut entry, with): (Map<_, _>, Map<_, _>) =

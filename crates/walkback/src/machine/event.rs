@@ -10,14 +10,22 @@ use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
 /// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// As JSON it is `{"step_started": {"step": 0, "attempt": 1}}`, or the name alone with null.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The run was accepted; always the first.
     Accepted,
     /// An `execute` is about to begin: its intent.
     StepStarted { step: StepIdx, attempt: u32 },
     /// The step is done, and this is what it put out.
-    StepCompleted { step: StepIdx, output: Json, by: By },
+    StepCompleted {
+        step: StepIdx,
+        output: Json,
+        #[serde(default, skip_serializing_if = "By::is_execute")]
+        by: By,
+    },
     /// A try at the step ended without success.
     StepFailed { step: StepIdx, effect: Effect, error: String, then: Then },
     /// The step waits; that is no failure and counts no attempt.
@@ -39,9 +47,16 @@ pub enum Event {
     /// The last owner let go on purpose; the same, but nobody died.
     HandedOver,
     /// The engine stopped the whole run, for this reason.
-    Parked { reason: ParkReason },
+    Parked {
+        #[serde(rename = "why")]
+        reason: ParkReason,
+    },
     /// The engine stopped one step, for this reason.
-    StepParked { step: StepIdx, reason: ParkReason },
+    StepParked {
+        step: StepIdx,
+        #[serde(rename = "why")]
+        reason: ParkReason,
+    },
     /// The deadline has passed.
     DeadlinePassed,
     /// Nobody used the time of the hold.
@@ -68,11 +83,77 @@ pub enum Event {
     HoldSet { until: Timestamp },
 }
 
+impl Event {
+    /// The name under which it stands in the ledger.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::StepStarted { .. } => "step_started",
+            Self::StepCompleted { .. } => "step_completed",
+            Self::StepFailed { .. } => "step_failed",
+            Self::StepWaits { .. } => "step_waits",
+            Self::StepProbed { .. } => "step_probed",
+            Self::UndoStarted { .. } => "undo_started",
+            Self::UndoCompleted { .. } => "undo_completed",
+            Self::UndoFailed { .. } => "undo_failed",
+            Self::UndoWaits { .. } => "undo_waits",
+            Self::UndoProbed { .. } => "undo_probed",
+            Self::TakenOver => "taken_over",
+            Self::HandedOver => "handed_over",
+            Self::Parked { .. } => "parked",
+            Self::StepParked { .. } => "step_parked",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::HoldEnded => "hold_ended",
+            Self::CancelRequested => "cancel_requested",
+            Self::PauseRequested => "pause_requested",
+            Self::Resumed { .. } => "resumed",
+            Self::RetryRequested { .. } => "retry_requested",
+            Self::StepSkipped { .. } => "step_skipped",
+            Self::Resolved { .. } => "resolved",
+            Self::Abandoned { .. } => "abandoned",
+            Self::RollbackRequested => "rollback_requested",
+            Self::SignalReceived { .. } => "signal_received",
+            Self::HoldSet { .. } => "hold_set",
+        }
+    }
+
+    /// The step it is about, if it is about one.
+    pub const fn step(&self) -> Option<StepIdx> {
+        match self {
+            Self::StepStarted { step, .. }
+            | Self::StepCompleted { step, .. }
+            | Self::StepFailed { step, .. }
+            | Self::StepWaits { step, .. }
+            | Self::StepProbed { step, .. }
+            | Self::StepParked { step, .. }
+            | Self::UndoStarted { step, .. }
+            | Self::UndoCompleted { step }
+            | Self::UndoFailed { step, .. }
+            | Self::UndoWaits { step, .. }
+            | Self::UndoProbed { step, .. }
+            | Self::StepSkipped { step }
+            | Self::Resolved { step }
+            | Self::Abandoned { step } => Some(*step),
+            Self::RetryRequested { step } => *step,
+            _ => None,
+        }
+    }
+
+    /// The attempt that begins here, if one does.
+    pub const fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::StepStarted { attempt, .. } | Self::UndoStarted { attempt, .. } => Some(*attempt),
+            _ => None,
+        }
+    }
+}
+
 /// Who completed a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// Its own `execute`.
+    #[default]
     Execute,
     /// A probe, which found that an attempt of unknown outcome had succeeded.
     Probe,
@@ -82,6 +163,13 @@ pub enum By {
     Signal,
     /// A person who approved.
     Approval,
+}
+
+impl By {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_execute(&self) -> bool {
+        *self == Self::Execute
+    }
 }
 
 /// What is certain of an attempt that failed.

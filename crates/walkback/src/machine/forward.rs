@@ -101,8 +101,9 @@ impl State {
         if step.forward != Forward::Running && !(refused && !turned) {
             return Err("no attempt at the step is under way");
         }
-        step.maybe_made |= effect == Effect::Unknown;
-        step.must_look |= effect == Effect::Unknown;
+        if effect == Effect::Unknown {
+            step.outcome_unknown(at);
+        }
         let clean_pivot = pivot && !step.maybe_made;
         if *then == Then::WalkBack && past_pivot && !clean_pivot && !turned {
             return Err("behind a pivot nothing turns");

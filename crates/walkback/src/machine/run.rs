@@ -17,8 +17,7 @@ impl State {
             if step.forward == Forward::Running {
                 step.forward = Forward::RetryAt(at);
                 step.attempts -= 1;
-                step.maybe_made = true;
-                step.must_look = true;
+                step.outcome_unknown(at);
             }
             if step.undo == Undo::Running {
                 step.undo = Undo::RetryAt(at);

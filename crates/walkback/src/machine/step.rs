@@ -107,6 +107,8 @@ pub(crate) struct StepState {
     pub(crate) maybe_made: bool,
     /// An outcome is unknown: look (probe) before executing again (rule S5).
     pub(crate) must_look: bool,
+    /// Since when the newest unknown outcome is unknown: from then on the settle delay counts.
+    pub(crate) unknown_since: Option<Timestamp>,
     /// The round's data was edited after it may have made something: that goes first (rule S12).
     pub(crate) superseded: bool,
     /// The probe that goes before the undo of an unknown effect was made.
@@ -159,6 +161,13 @@ impl StepState {
     pub(crate) fn waits(&self) -> bool {
         use Forward::{Awaiting, LookAgainAt, RetryAt};
         matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
+    }
+
+    /// An attempt may have done something: it has to be looked for, or undone.
+    pub(crate) fn outcome_unknown(&mut self, at: Timestamp) {
+        self.maybe_made = true;
+        self.must_look = true;
+        self.unknown_since = Some(at);
     }
 
     /// Forgets the round that is over; the next starts from nothing.

@@ -1,0 +1,137 @@
+//! What a body knows of its own attempt.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::StepError;
+use crate::id::{Phase, SagaId, idempotency_key};
+use crate::plan::StepIdx;
+
+/// One try at executing, probing or compensating a step. A cheap handle, passed by value.
+#[derive(Clone, Debug)]
+pub struct Attempt(Arc<Facts>);
+
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) saga: SagaId,
+    pub(crate) step: StepIdx,
+    pub(crate) name: Arc<str>,
+    pub(crate) phase: Phase,
+    pub(crate) round: u32,
+    pub(crate) number: u32,
+    pub(crate) waited: Duration,
+    pub(crate) stop: CancellationToken,
+    pub(crate) threads: TaskTracker,
+    pub(crate) progress: Progress,
+}
+
+/// How far bodies of this process say they are: `done` of `total`, for live views.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<Mutex<BTreeMap<(SagaId, StepIdx), (u64, u64)>>>);
+
+impl Progress {
+    fn set(&self, saga: SagaId, step: StepIdx, progress: (u64, u64)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((saga, step), progress);
+    }
+
+    pub(crate) fn get(&self, saga: SagaId, step: StepIdx) -> Option<(u64, u64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(saga, step)).copied()
+    }
+
+    pub(crate) fn forget(&self, saga: SagaId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.is_empty() {
+            known.retain(|(id, _), _| *id != saga);
+        }
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self(Arc::new(facts))
+    }
+
+    /// The key of this body: the same for every attempt, on every machine.
+    pub fn idempotency_key(&self) -> String {
+        idempotency_key(self.0.saga, self.0.step, self.0.phase, self.0.round)
+    }
+
+    /// The key that `execute` runs under, in every phase: what was made carries it, so that it can
+    /// be found again.
+    pub fn execute_key(&self) -> String {
+        idempotency_key(self.0.saga, self.0.step, Phase::Execute, self.0.round)
+    }
+
+    /// The run.
+    pub fn saga_id(&self) -> SagaId {
+        self.0.saga
+    }
+
+    /// The step's place in the run.
+    pub fn step_idx(&self) -> StepIdx {
+        self.0.step
+    }
+
+    /// The step's name as tables show it.
+    pub fn step_name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Which body this is.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// The attempt's number, from one; those ended by a crash or a hand-over are not counted.
+    pub fn number(&self) -> u32 {
+        self.0.number
+    }
+
+    /// How long ago the step's first attempt began.
+    pub fn waited(&self) -> Duration {
+        self.0.waited
+    }
+
+    /// A name for what the step makes, minted from the run: `prefix` and 12 characters of the
+    /// execute key, so that a second try finds it again.
+    ///
+    /// ```text
+    /// attempt.resource_name("web")    web-3f09c1b2a47d
+    /// ```
+    pub fn resource_name(&self, prefix: &str) -> String {
+        format!("{prefix}-{}", &self.execute_key()[..12])
+    }
+
+    /// Tags for what the step makes: `saga:<run>` and `saga-op:<execute key>`, in characters that
+    /// every cloud takes.
+    pub fn tags(&self) -> [String; 2] {
+        [format!("saga:{}", self.0.saga), format!("saga-op:{}", self.execute_key())]
+    }
+
+    /// Cancelled when the body should stop: its time is over, the run has turned or the worker
+    /// leaves. What it returns then is still recorded.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    /// Says how far it is, `done` of `total`; shown by live views, not stored.
+    pub fn progress(&self, done: u64, total: u64) {
+        self.0.progress.set(self.0.saga, self.0.step, (done, total));
+    }
+
+    /// Runs blocking code on a thread that the engine knows of, so that nothing is undone beside
+    /// it: a thread cannot be stopped, only awaited.
+    ///
+    /// # Errors
+    /// If the code panics: transient, unknown.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        code: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StepError> {
+        Ok(self.0.threads.spawn_blocking(code).await?)
+    }
+}

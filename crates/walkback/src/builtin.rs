@@ -1,0 +1,12 @@
+//! The steps that every binary knows.
+
+mod echo;
+mod fail;
+mod sleep;
+
+use crate::registry::Registry;
+
+/// Adds them.
+pub(crate) fn add(registry: Registry) -> Registry {
+    registry.dynamic(echo::Echo).dynamic(fail::Fail).dynamic(sleep::Sleep)
+}

@@ -1,0 +1,383 @@
+//! The engine: starts runs, tells of them, takes what people ask. Workers do the rest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{RwLock, oneshot};
+
+use crate::attempt::Progress;
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Mistakes};
+use crate::id::{ClaimId, SagaId};
+use crate::ledger::{Row, Writer};
+use crate::machine::{Event, Request, State, Status, Verdict};
+use crate::plan::Plan;
+use crate::registry::Registry;
+use crate::run::Run;
+use crate::store::{
+    Appended, Enlisted, Filter, Store, StoredRun, Transition, WorkerId, WorkerInfo,
+};
+use crate::wiring;
+use crate::worker::{Local, Order as WorkerOrder, Worker};
+
+mod start;
+mod view;
+
+pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
+
+/// How often to look at a run that another process works on.
+const LOOK: Duration = Duration::from_millis(100);
+/// Plans kept, by the text of their steps, as runs of one kind share them.
+const PLANS: usize = 1_000;
+
+/// Starts sagas, tells of them, takes what people ask. Cheap to clone.
+///
+/// ```
+/// use walkback::{Engine, MemoryStore, Order, Registry, Status, Until};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
+/// let engine = Engine::new(Registry::with_builtins(), MemoryStore::new())?;
+/// let started = engine.start_saga(Order::steps(["echo", "echo", "fail"])).await?;
+/// engine.work_until_idle().await?;
+/// let saga = engine.show_saga(started.id).await?;
+/// assert_eq!(saga.status, Status::RolledBack);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+/// What the engine and its workers share.
+pub(crate) struct Inner {
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Shared by bodies; a suspect of S15 takes it alone.
+    pub(crate) quiet: Arc<RwLock<()>>,
+    pub(crate) progress: Progress,
+    local: Mutex<Option<Local>>,
+    plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
+    waiters: Mutex<HashMap<SagaId, Vec<oneshot::Sender<()>>>>,
+}
+
+/// A run that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Start {
+    /// Its id.
+    pub id: SagaId,
+    /// Whether it is new; not, if its key was known.
+    pub created: bool,
+}
+
+/// Who asks for something, and why; both go into the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Whether this process may work.
+#[derive(Debug)]
+pub enum Enlistment {
+    /// It may.
+    Working(Worker),
+    /// Another process does; who, if that is known.
+    Taken(Option<WorkerInfo>),
+}
+
+impl Engine {
+    /// An engine over a store.
+    ///
+    /// # Errors
+    /// Every mistake of the registry at once.
+    pub fn new(registry: Registry, store: impl Store + 'static) -> Result<Self, Error> {
+        Self::with_clock(registry, store, SystemClock)
+    }
+
+    /// The same with a clock of its own, for tests.
+    ///
+    /// # Errors
+    /// Every mistake of the registry at once.
+    pub fn with_clock(
+        registry: Registry,
+        store: impl Store + 'static,
+        clock: impl Clock + 'static,
+    ) -> Result<Self, Error> {
+        Mistakes(wiring::check_registry(&registry)).none_or()?;
+        Ok(Self(Arc::new(Inner {
+            registry,
+            store: Arc::new(store),
+            clock: Arc::new(clock),
+            quiet: Arc::default(),
+            progress: Progress::default(),
+            local: Mutex::default(),
+            plans: Mutex::default(),
+            waiters: Mutex::default(),
+        })))
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    /// Makes this process a worker, or says who is one.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn enlist(&self) -> Result<Enlistment, Error> {
+        let random = ClaimId::random();
+        let id = WorkerId(random.as_bytes().iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b)));
+        let info = WorkerInfo {
+            id: Some(id),
+            pid: std::process::id(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            since: self.0.clock.now(),
+        };
+        Ok(match self.0.store.enlist(&info).await? {
+            Enlisted::Working => Enlistment::Working(Worker::new(Arc::clone(&self.0), id)),
+            Enlisted::Taken(by) => Enlistment::Taken(by),
+        })
+    }
+
+    /// Works until nothing is left that moves by itself. For tests and small programs.
+    ///
+    /// # Errors
+    /// If the store cannot be used, or another process works on it.
+    pub async fn work_until_idle(&self) -> Result<(), Error> {
+        match self.enlist().await? {
+            Enlistment::Working(worker) => {
+                worker.run(crate::Until::Idle, tokio_util::sync::CancellationToken::new()).await
+            }
+            Enlistment::Taken(_) => Ok(()),
+        }
+    }
+
+    /// The sagas that fit `filter`, newest first, without their steps and context.
+    ///
+    /// # Errors
+    /// If the store cannot be used or a run in it is damaged.
+    pub async fn list_sagas(&self, filter: Filter) -> Result<Vec<SagaView>, Error> {
+        let mut sagas = Vec::new();
+        for id in self.0.store.list(filter).await? {
+            if let Some(stored) = self.0.store.load(id).await? {
+                sagas.push(SagaView::brief(&self.0.fold(stored)?));
+            }
+        }
+        Ok(sagas)
+    }
+
+    /// Everything about one saga.
+    ///
+    /// # Errors
+    /// If there is none of this id, or the store cannot be used.
+    pub async fn show_saga(&self, id: SagaId) -> Result<SagaView, Error> {
+        Ok(SagaView::full(&self.0.load(id).await?, &self.0.progress))
+    }
+
+    /// The results of a saga's steps. Writing one is the engine's own business: a result is what
+    /// the ledger says, and only a claim may write there.
+    ///
+    /// # Errors
+    /// If there is no saga of this id, or the store cannot be used.
+    pub async fn list_step_results(&self, id: SagaId) -> Result<Vec<StepResult>, Error> {
+        Ok(self.show_saga(id).await?.steps.unwrap_or_default())
+    }
+
+    /// A saga's ledger from row `from` on.
+    ///
+    /// # Errors
+    /// If there is no saga of this id, or the store cannot be used.
+    pub async fn ledger(&self, id: SagaId, from: u64) -> Result<Vec<Row>, Error> {
+        let rows = self.0.store.rows(id, from).await?;
+        if rows.is_empty() && self.0.store.head(id).await?.is_none() {
+            return Err(Error::NotFound(id));
+        }
+        Ok(rows)
+    }
+
+    /// Cancels a saga: durable when this returns, and from then on it walks back. Says whether
+    /// that changed anything: a saga that walks back already goes on doing so.
+    ///
+    /// # Errors
+    /// If it is over, or past a pivot; the commands that fit are named.
+    pub async fn cancel_saga(&self, id: SagaId, asked: &Asked) -> Result<bool, Error> {
+        self.ask(id, &Request::Cancel, |_| Event::CancelRequested, asked).await
+    }
+
+    /// Records what somebody asks for, if it fits how the run stands when it is committed.
+    async fn ask(
+        &self,
+        id: SagaId,
+        request: &Request,
+        event: impl Fn(&State) -> Event,
+        asked: &Asked,
+    ) -> Result<bool, Error> {
+        check_asked(asked)?;
+        loop {
+            let run = self.0.load(id).await?;
+            match run.state.permits(request) {
+                Verdict::AlreadySo => return Ok(false),
+                Verdict::Refused => return Err(does_not_fit(&run, request)),
+                Verdict::Fits => {}
+            }
+            let event = event(&run.state);
+            if self.0.write_unclaimed(run, &event, Some(asked)).await? == Appended::Applied {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Waits until the saga is at rest, whoever works on it, and says how it stands.
+    ///
+    /// # Errors
+    /// If there is none of this id, or the store cannot be used.
+    pub async fn wait_for_rest(&self, id: SagaId) -> Result<Status, Error> {
+        loop {
+            let (told, mut rest) = oneshot::channel();
+            lock(&self.0.waiters).entry(id).or_default().push(told);
+            let head = self.0.store.head(id).await?.ok_or(Error::NotFound(id))?;
+            if head.status.at_rest() {
+                return Ok(head.status);
+            }
+            tokio::select! {
+                _ = &mut rest => {}
+                () = self.0.clock.sleep(LOOK) => {}
+            }
+            lock(&self.0.waiters).entry(id).or_default().retain(|waiter| !waiter.is_closed());
+        }
+    }
+}
+
+fn check_asked(asked: &Asked) -> Result<(), Error> {
+    let most = crate::limits::NAME_BYTES;
+    let mut mistakes = Vec::new();
+    if asked.actor.len() > most {
+        mistakes.push(format!("actor: {} bytes; at most {most} are allowed", asked.actor.len()));
+    }
+    let reason = asked.reason.as_ref().map_or(0, String::len);
+    if reason > crate::limits::ERROR_BYTES {
+        let most = crate::limits::ERROR_BYTES;
+        mistakes.push(format!("reason: {reason} bytes; at most {most} are allowed"));
+    }
+    Mistakes(mistakes).none_or()
+}
+
+fn does_not_fit(run: &Run, request: &Request) -> Error {
+    let status = run.state.status();
+    let going = matches!(status, Status::Pending | Status::Running | Status::Parked);
+    let pivot = *request == Request::Cancel && going && !run.state.turned();
+    let hint = match (request, status) {
+        _ if pivot => " and past its pivot",
+        (Request::Cancel, Status::Completed) => " (a completed saga is undone by `rollback`)",
+        _ => "",
+    };
+    let (id, status) = (run.spec.id, status.name());
+    Error::DoesNotFit { command: request.name(), id, status, hint, legal: run.state.legal() }
+}
+
+impl Inner {
+    pub(crate) fn attach(&self, local: Option<Local>) {
+        *lock(&self.local) = local;
+    }
+
+    /// The plan of steps as stored.
+    pub(crate) fn plan(&self, steps: &Arc<str>) -> Result<Arc<Plan>, serde_json::Error> {
+        let mut plans = lock(&self.plans);
+        if let Some(plan) = plans.get(steps) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::parse(steps)?);
+        if plans.len() >= PLANS {
+            plans.clear();
+        }
+        plans.insert(Arc::clone(steps), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// A stored run, folded.
+    pub(crate) fn fold(&self, stored: StoredRun) -> Result<Run, Error> {
+        let id = stored.spec.id;
+        let damaged =
+            |error: serde_json::Error| Error::Damaged { id, why: format!("steps: {error}") };
+        let plan = self.plan(&stored.spec.steps).map_err(damaged)?;
+        Run::fold(stored, plan)
+    }
+
+    async fn load(&self, id: SagaId) -> Result<Run, Error> {
+        self.fold(self.store.load(id).await?.ok_or(Error::NotFound(id))?)
+    }
+
+    /// Whether this binary knows every step of the run.
+    pub(crate) fn knows(&self, run: &Run) -> bool {
+        let plan = run.state.plan();
+        (0..plan.len()).all(|idx| self.registry.find(&plan.step(idx).step).is_some())
+    }
+
+    /// A commit was made: whoever waits for the run's rest is told.
+    pub(crate) fn committed(&self, run: &Run) {
+        if run.state.status().at_rest() {
+            self.progress.forget(run.spec.id);
+            for waiter in lock(&self.waiters).remove(&run.spec.id).unwrap_or_default() {
+                // A waiter that is gone needs no telling.
+                waiter.send(()).ok();
+            }
+        }
+    }
+
+    /// Writes without a claim: applied if nobody wrote since `run` was read. The local worker is
+    /// told.
+    pub(crate) async fn write_unclaimed(
+        &self,
+        mut run: Run,
+        event: &Event,
+        asked: Option<&Asked>,
+    ) -> Result<Appended, Error> {
+        let expected_len = run.tip.len;
+        let writer = Writer {
+            claim: ClaimId::NONE,
+            fence: 0,
+            at: self.clock.now(),
+            actor: asked.map(|asked| asked.actor.as_str()),
+            reason: asked.and_then(|asked| asked.reason.as_deref()),
+        };
+        let rows = vec![run.record(event, &writer)?];
+        let hash = run.tip.hash;
+        let (head, records) = (run.head(), Vec::new());
+        let transition = Transition { expected_len, rows, head, records, release: false };
+        let id = run.spec.id;
+        let applied = match self.store.append_unclaimed(id, transition).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                // The answer is lost: our row is there, or it is not (promise I19).
+                let rows = self.store.rows(id, expected_len).await.map_err(|_| error)?;
+                let there = rows.first().is_some_and(|row| row.hash(id) == hash);
+                if there { Appended::Applied } else { Appended::Refused }
+            }
+        };
+        if applied == Appended::Applied {
+            self.committed(&run);
+            if let Some(local) = &*lock(&self.local) {
+                // A worker that is just leaving has no use for it.
+                local.orders.send(WorkerOrder::Look(Some(id))).ok();
+            }
+        }
+        Ok(applied)
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+//! Accepting a run: every check first, then one commit.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::engine::{Engine, Start, lock};
+use crate::error::{Error, Mistakes};
+use crate::id::{ClaimId, SagaId};
+use crate::json::Json;
+use crate::ledger::Writer;
+use crate::limits;
+use crate::machine::Event;
+use crate::recipe::Steps;
+use crate::run::Run;
+use crate::saga::{Order, What};
+use crate::store::{NewRun, Spec, Started};
+use crate::wiring;
+use crate::worker::Order as WorkerOrder;
+
+impl Engine {
+    /// Starts a saga: it is durable when this returns (promise I1). A key that is known gives the
+    /// run that has it, whatever became of that.
+    ///
+    /// # Errors
+    /// Every mistake in the order at once, or a key that belongs to a run that was started
+    /// differently; nothing is stored then.
+    pub async fn start_saga(&self, order: impl Into<Order>) -> Result<Start, Error> {
+        let order = order.into();
+        let (kind, steps, inputs) = self.resolve(&order)?;
+        let stored: Arc<str> =
+            serde_json::to_string(&steps).map_err(|e| mistake(e.to_string()))?.into();
+        let now = self.0.clock.now();
+        let spec = Spec {
+            id: SagaId::new(),
+            kind: kind.into(),
+            steps: stored,
+            inputs,
+            key: order.key,
+            labels: order.labels,
+            queue: order.queue.into(),
+            priority: order.priority,
+            deadline: order.deadline.map(|after| now.plus(after)),
+            created_at: now,
+        };
+        let plan = self.0.plan(&spec.steps).map_err(|e| mistake(e.to_string()))?;
+        let mut run = Run::new(spec.clone(), plan);
+        let writer = Writer { claim: ClaimId::NONE, fence: 0, at: now, actor: None, reason: None };
+        let rows = vec![run.record(&Event::Accepted, &writer)?];
+        let new = NewRun { spec, rows, head: run.head() };
+        self.accept(run, new).await
+    }
+
+    /// Commits the run and, if a worker of this process has room for it, hands it over claimed.
+    async fn accept(&self, run: Run, new: NewRun) -> Result<Start, Error> {
+        let place = lock(&self.0.local).as_ref().and_then(|local| {
+            let served =
+                local.queues.is_empty() || local.queues.iter().any(|q| **q == *new.spec.queue);
+            let permit = Arc::clone(&local.room).try_acquire_owned().ok().filter(|_| served)?;
+            Some((local.id, permit))
+        });
+        let place = place.filter(|_| self.0.knows(&run));
+        let (id, asked) = (new.spec.id, new.spec.clone());
+        let started = match self.0.store.start(new, place.as_ref().map(|(worker, _)| *worker)).await
+        {
+            Ok(started) => started,
+            Err(error) => return self.read_back_start(id, error).await,
+        };
+        match started {
+            Started::Exists(known) => same_start(&asked, &known),
+            Started::Created(claim) => {
+                let order = match (claim, place) {
+                    (Some(claim), Some((_, permit))) => {
+                        WorkerOrder::Drive(Box::new((claim, run)), permit)
+                    }
+                    _ => WorkerOrder::Look(None),
+                };
+                if let Some(local) = &*lock(&self.0.local) {
+                    // If the worker is just leaving, the run is orphaned and goes to the next.
+                    local.orders.send(order).ok();
+                }
+                Ok(Start { id, created: true })
+            }
+        }
+    }
+
+    /// The answer to the start is lost: the run is there, or it is not.
+    async fn read_back_start(
+        &self,
+        id: SagaId,
+        error: crate::store::StoreError,
+    ) -> Result<Start, Error> {
+        match self.0.store.head(id).await {
+            Ok(Some(_)) => Ok(Start { id, created: true }),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The kind, the list of steps with their facts, and the inputs of an order.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub(crate) fn resolve(&self, order: &Order) -> Result<(String, Steps, Json), Error> {
+        let mut mistakes = check_order(order);
+        let inputs = match &order.input {
+            Ok(inputs) => inputs.clone(),
+            Err(mistake) => {
+                mistakes.push(mistake.clone());
+                Json::empty_object()
+            }
+        };
+        mistakes.extend(check_inputs(&inputs));
+        let registry = &self.0.registry;
+        let (kind, steps) = match &order.what {
+            What::Steps { kind, steps } => (kind.clone(), Some(steps.clone())),
+            What::Kind(kind) => match wiring::steps_of_kind(registry, kind, &inputs) {
+                Ok(steps) => (kind.clone(), Some(steps)),
+                Err(found) => {
+                    mistakes.extend(found);
+                    (kind.clone(), None)
+                }
+            },
+        };
+        let resolved = steps.map(|steps| wiring::resolve(registry, steps, &inputs));
+        match resolved {
+            Some(Ok(steps)) if mistakes.is_empty() => return Ok((kind, steps, inputs)),
+            Some(Err(found)) => mistakes.extend(found),
+            _ => {}
+        }
+        Err(Error::Mistakes(Mistakes(mistakes)))
+    }
+}
+
+fn mistake(text: String) -> Error {
+    Error::Mistakes(Mistakes(vec![text]))
+}
+
+fn check_inputs(inputs: &Json) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let (size, most) = (inputs.as_str().len(), limits::INPUT_BYTES);
+    if size > most {
+        mistakes.push(format!("input has {size} bytes; at most {most} are allowed"));
+    }
+    if !inputs.as_str().starts_with('{') {
+        let kind = crate::recipe::kind_of(&inputs.value());
+        mistakes.push(format!("input is {kind}: expected a JSON object"));
+    }
+    mistakes
+}
+
+fn check_order(order: &Order) -> Vec<String> {
+    let most = limits::NAME_BYTES;
+    let kind = match &order.what {
+        What::Kind(kind) | What::Steps { kind, .. } => kind,
+    };
+    let names = [("kind", Some(kind)), ("key", order.key.as_ref()), ("queue", Some(&order.queue))];
+    let labels =
+        order.labels.iter().flat_map(|(n, v)| [("label", Some(n)), ("label's value", Some(v))]);
+    let mut mistakes = Vec::new();
+    for (what, name) in names.into_iter().chain(labels) {
+        let size = name.map_or(1, String::len);
+        if size > most {
+            mistakes.push(format!("{what} has {size} bytes; at most {most} are allowed"));
+        } else if size == 0 && what != "label's value" {
+            mistakes.push(format!("{what} is empty: expected a name"));
+        }
+    }
+    if order.labels.len() > limits::LABELS {
+        let most = limits::LABELS;
+        mistakes.push(format!("{} labels; at most {most} are allowed", order.labels.len()));
+    }
+    mistakes
+}
+
+/// The known run, if it was started the same; keys are for saying one thing twice, not two things.
+fn same_start(asked: &Spec, known: &Spec) -> Result<Start, Error> {
+    let value = |json: &str| serde_json::from_str::<Value>(json).unwrap_or_default();
+    let differs = if asked.kind != known.kind {
+        "another kind"
+    } else if value(&asked.steps) != value(&known.steps) {
+        "other steps"
+    } else if asked.inputs.value() != known.inputs.value() {
+        "another input"
+    } else {
+        return Ok(Start { id: known.id, created: false });
+    };
+    let key = asked.key.clone().unwrap_or_default();
+    Err(Error::KeyTaken { key, id: known.id, differs })
+}

@@ -1,0 +1,236 @@
+//! The JSON twin of every step: one shape for typed, function and dynamic steps.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::attempt::Attempt;
+use crate::context::Context;
+use crate::desired::Provision;
+use crate::error::StepError;
+use crate::json::Json;
+use crate::limits;
+use crate::options::Options;
+use crate::recipe::StepRef;
+use crate::step::{Effect, Probe, Step, compensates, probes};
+
+pub(crate) type Body<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
+
+/// What an `execute` put out, and what that provisions.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) output: Json,
+    pub(crate) provisions: Option<Provision>,
+}
+
+/// A step without its types.
+pub(crate) trait AnyStep: Send + Sync {
+    fn name(&self) -> &str;
+    /// The options of this use of it.
+    fn options(&self, used: &StepRef) -> Options;
+    /// Whether this use of it can be undone, and probed.
+    fn has_undo(&self, used: &StepRef) -> bool;
+    fn has_probe(&self, used: &StepRef) -> bool;
+    /// The schemas of what it reads and puts out; `None` where the shape is not fixed.
+    fn schemas(&self) -> (Option<&Value>, Option<&Value>);
+    /// What is wrong with this use of it, one sentence each.
+    fn check(&self, _used: &StepRef) -> Vec<String> {
+        Vec::new()
+    }
+    /// Whether its data has no fixed shape.
+    fn dynamic(&self) -> bool {
+        false
+    }
+    /// Waits until nothing is left of bodies whose process died.
+    fn quiesce(self: Arc<Self>, _saga: crate::SagaId) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+    fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done>;
+    fn compensate(
+        self: Arc<Self>,
+        attempt: Attempt,
+        context: Context,
+        made: Effect<Json>,
+    ) -> Body<()>;
+    fn probe(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Probe<Done>>;
+}
+
+type ExecuteFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<O> + Send + Sync>;
+type CompensateFn<I, O> = Box<dyn Fn(Attempt, I, Effect<O>) -> Body<()> + Send + Sync>;
+type ProbeFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<Probe<O>> + Send + Sync>;
+type ProvisionsFn<O> = Box<dyn Fn(&O) -> Option<Provision> + Send + Sync>;
+
+/// A step whose data has types.
+pub(crate) struct Typed<I, O> {
+    pub(crate) name: &'static str,
+    pub(crate) options: Options,
+    pub(crate) execute: ExecuteFn<I, O>,
+    pub(crate) compensate: Option<CompensateFn<I, O>>,
+    pub(crate) probe: Option<ProbeFn<I, O>>,
+    pub(crate) provisions: ProvisionsFn<O>,
+    input_schema: Value,
+    output_schema: Value,
+}
+
+/// The members that an object of this schema may have.
+pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+impl<I, O> Typed<I, O>
+where
+    I: DeserializeOwned + JsonSchema + Send + 'static,
+    O: Serialize + DeserializeOwned + JsonSchema + Send + 'static,
+{
+    pub(crate) fn new(name: &'static str, execute: ExecuteFn<I, O>) -> Self {
+        Self {
+            name,
+            options: Options::new(),
+            execute,
+            compensate: None,
+            probe: None,
+            provisions: Box::new(|_| None),
+            input_schema: schemars::schema_for!(I).to_value(),
+            output_schema: schemars::schema_for!(O).to_value(),
+        }
+    }
+
+    fn input(&self, context: &Context) -> Result<I, StepError> {
+        let null = self.input_schema.get("type").and_then(Value::as_str) == Some("null");
+        let mut text = String::from("{");
+        for (name, _) in properties(&self.input_schema) {
+            if let Some(json) = context.field(name) {
+                let comma = if text.len() > 1 { "," } else { "" };
+                let name = serde_json::to_string(name)?;
+                text.push_str(&format!("{comma}{name}:{json}"));
+            }
+        }
+        text.push('}');
+        let text = if null { "null" } else { &text };
+        serde_json::from_str(text).map_err(|error| StepError::cannot_decode("the input", &error))
+    }
+
+    fn done(&self, output: &O) -> Result<Done, StepError> {
+        let provisions = (self.provisions)(output);
+        let json =
+            Json::of(output).map_err(|e| StepError::permanent(format_args!("output: {e}")))?;
+        let json = if json.as_str() == "null" { Json::empty_object() } else { json };
+        Ok(Done { output: check_output(json)?, provisions })
+    }
+}
+
+/// A fresh output that is no object or too large: permanent, and what was done stays unknown (S3).
+pub(crate) fn check_output(output: Json) -> Result<Json, StepError> {
+    let size = output.as_str().len();
+    if size > limits::OUTPUT_BYTES {
+        let most = limits::OUTPUT_BYTES;
+        return Err(StepError::permanent(format_args!(
+            "output has {size} bytes; at most {most} are allowed"
+        )));
+    }
+    if !output.as_str().starts_with('{') {
+        return Err(StepError::permanent("output is no JSON object: expected fields with names"));
+    }
+    Ok(output)
+}
+
+impl<I, O> AnyStep for Typed<I, O>
+where
+    I: DeserializeOwned + JsonSchema + Send + 'static,
+    O: Serialize + DeserializeOwned + JsonSchema + Send + 'static,
+{
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn options(&self, used: &StepRef) -> Options {
+        used.options(self.options)
+    }
+
+    fn has_undo(&self, _: &StepRef) -> bool {
+        self.compensate.is_some()
+    }
+
+    fn has_probe(&self, _: &StepRef) -> bool {
+        self.probe.is_some()
+    }
+
+    fn schemas(&self) -> (Option<&Value>, Option<&Value>) {
+        (Some(&self.input_schema), Some(&self.output_schema))
+    }
+
+    fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done> {
+        Box::pin(async move {
+            let input = self.input(&context)?;
+            self.done(&(self.execute)(attempt, input).await?)
+        })
+    }
+
+    fn compensate(
+        self: Arc<Self>,
+        attempt: Attempt,
+        context: Context,
+        made: Effect<Json>,
+    ) -> Body<()> {
+        Box::pin(async move {
+            let Some(compensate) = &self.compensate else { return Ok(()) };
+            let input = self.input(&context)?;
+            let effect = match made {
+                Effect::Unknown => Effect::Unknown,
+                Effect::Known(json) => Effect::Known(
+                    json.decode()
+                        .or_else(|error| serde_json::from_str("null").map_err(|_| error))
+                        .map_err(|error| StepError::cannot_decode("the output", &error))?,
+                ),
+            };
+            compensate(attempt, input, effect).await
+        })
+    }
+
+    fn probe(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Probe<Done>> {
+        Box::pin(async move {
+            let Some(probe) = &self.probe else { return Ok(Probe::CannotTell) };
+            let input = self.input(&context)?;
+            Ok(match probe(attempt, input).await? {
+                Probe::Present(output) => Probe::Present(self.done(&output)?),
+                Probe::Absent => Probe::Absent,
+                Probe::CannotTell => Probe::CannotTell,
+            })
+        })
+    }
+}
+
+/// The twin of a [`Step`].
+pub(crate) fn of_step<S: Step>(step: S) -> impl AnyStep {
+    let step = Arc::new(step);
+    let own = Arc::clone(&step);
+    let mut typed = Typed::new(
+        S::NAME,
+        Box::new(move |attempt, input| {
+            let step = Arc::clone(&own);
+            Box::pin(async move { step.execute(attempt, input).await })
+        }),
+    );
+    typed.options = S::OPTIONS;
+    let own = Arc::clone(&step);
+    typed.compensate = compensates::<S>().then(|| -> CompensateFn<S::Input, S::Output> {
+        Box::new(move |attempt, input, effect| {
+            let step = Arc::clone(&own);
+            Box::pin(async move { step.compensate(attempt, input, effect).await })
+        })
+    });
+    let own = Arc::clone(&step);
+    typed.probe = probes::<S>().then(|| -> ProbeFn<S::Input, S::Output> {
+        Box::new(move |attempt, input| {
+            let step = Arc::clone(&own);
+            Box::pin(async move { step.probe(attempt, input).await })
+        })
+    });
+    typed.provisions = Box::new(move |output| step.provisions(output));
+    typed
+}

@@ -1,0 +1,321 @@
+//! Where runs are kept: three small traits, which every store implements and one conformance
+//! suite checks.
+//!
+//! The only write to a run takes a [`Claim`], and only a store makes one. Everybody else (operators,
+//! signals) proves that the ledger is as long as they read it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::desired::{Provisioned, RecordChange};
+use crate::id::{ClaimId, SagaId};
+use crate::json::Json;
+use crate::ledger::{Row, RowHash};
+use crate::machine::Status;
+use crate::plan::StepIdx;
+use crate::time::Timestamp;
+
+mod memory;
+
+pub use memory::MemoryStore;
+
+/// What a store's methods return.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Everything an engine needs of a store.
+pub trait Store: Runs + Coordination + Records {}
+
+impl<S: Runs + Coordination + Records> Store for S {}
+
+/// Runs and their ledgers.
+pub trait Runs: Send + Sync {
+    /// Accepts a run: its spec, its first rows and its head in one commit; for `owner`, if one is
+    /// given, with a claim. If its key is taken nothing is written.
+    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started>;
+
+    /// Adds rows to a run under a claim, in one commit with the new head and the records.
+    fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended>;
+
+    /// Adds rows to a run without a claim: applied only if the ledger is as long as
+    /// `transition.expected_len`. Its owner, if it has one, is nudged.
+    fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended>;
+
+    /// Everything about one run.
+    fn load(&self, id: SagaId) -> Answer<'_, Option<StoredRun>>;
+
+    /// A run's head alone.
+    fn head(&self, id: SagaId) -> Answer<'_, Option<Head>>;
+
+    /// A run's rows from `from` on.
+    fn rows(&self, id: SagaId, from: u64) -> Answer<'_, Vec<Row>>;
+
+    /// The ids of the runs that fit `filter`, newest first.
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<SagaId>>;
+
+    /// The runs after `after` in the order of their ids, as many as `limit`: to read a whole store
+    /// without holding it in memory.
+    fn scan(&self, after: Option<SagaId>, limit: usize) -> Answer<'_, Vec<StoredRun>>;
+}
+
+/// Who works on what.
+pub trait Coordination: Send + Sync {
+    /// Makes this process a worker of the store. Where only one can work at a time and one does:
+    /// who it is.
+    fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted>;
+
+    /// Ends what `enlist` began.
+    fn retire(&self, worker: WorkerId) -> Answer<'_, ()>;
+
+    /// Claims due runs nobody owns, by priority and then by how long they are due.
+    fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>>;
+
+    /// When the next run that nobody owns is due, in these queues.
+    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>>;
+
+    /// The runs of this worker to which somebody else has written since the last ask.
+    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>>;
+
+    /// A number that changes whenever another process may have written.
+    fn version(&self) -> Answer<'_, u64>;
+}
+
+/// What runs have provisioned.
+pub trait Records: Send + Sync {
+    /// What `saga` (or every run) has provisioned, what is closed included.
+    fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>>;
+}
+
+/// The right to write to a run. Only a store makes one.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    saga: SagaId,
+    id: ClaimId,
+    fence: u64,
+}
+
+impl Claim {
+    fn new(saga: SagaId, id: ClaimId, fence: u64) -> Self {
+        Self { saga, id, fence }
+    }
+
+    /// The run it is for.
+    pub fn saga(&self) -> SagaId {
+        self.saga
+    }
+
+    /// What makes it one of a kind.
+    pub fn id(&self) -> ClaimId {
+        self.id
+    }
+
+    /// The counter: one more than that of the claim before it.
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+}
+
+/// What a run was started with; it never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Its id.
+    pub id: SagaId,
+    /// The recipe by name.
+    pub kind: Arc<str>,
+    /// The list of steps as stored, with their facts.
+    pub steps: Arc<str>,
+    /// What it was started with, byte for byte.
+    pub inputs: Json,
+    /// The idempotency key of the start.
+    pub key: Option<String>,
+    /// For finding it again.
+    pub labels: BTreeMap<String, String>,
+    /// Which workers may take it.
+    pub queue: Arc<str>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// When it is cancelled if it is not done.
+    pub deadline: Option<Timestamp>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// A run to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// What it is.
+    pub spec: Spec,
+    /// Its first rows.
+    pub rows: Vec<Row>,
+    /// Its head after them.
+    pub head: Head,
+}
+
+/// The one narrow row of a run that changes: what its ledger says, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How far it is.
+    pub status: Status,
+    /// The lowest step that is not done.
+    pub current_step: StepIdx,
+    /// Whether a cancel was accepted.
+    pub cancel_requested: bool,
+    /// Why it walks back, as JSON.
+    pub error: Option<String>,
+    /// Why it stands still.
+    pub parked: Option<String>,
+    /// Whether a person has to look at it.
+    pub attention: bool,
+    /// When there is something to do for it, if there will be by itself.
+    pub wake_at: Option<Timestamp>,
+    /// When its first step began.
+    pub started_at: Option<Timestamp>,
+    /// When it came to its end.
+    pub finished_at: Option<Timestamp>,
+    /// Rows in its ledger.
+    pub len: u64,
+    /// The hash of the last row.
+    pub hash: RowHash,
+}
+
+/// A run as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    /// What it was started with.
+    pub spec: Spec,
+    /// Its head.
+    pub head: Head,
+    /// Its rows.
+    pub rows: Vec<Row>,
+    /// Who owns it now: the claim's id, if somebody does.
+    pub owner: Option<ClaimId>,
+}
+
+/// What one commit adds to one run.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// How long the ledger must be for it to be applied.
+    pub expected_len: u64,
+    /// The rows to add; none, to change only the owner.
+    pub rows: Vec<Row>,
+    /// The head after them.
+    pub head: Head,
+    /// Rows of `cloud_provisioned` to open or close.
+    pub records: Vec<RecordChange>,
+    /// Whether the owner lets go.
+    pub release: bool,
+}
+
+/// Whether a transition was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It was.
+    Applied,
+    /// The claim or the length was no longer true; nothing was written.
+    Refused,
+}
+
+/// What became of a start.
+#[derive(Clone, Debug)]
+pub enum Started {
+    /// It was accepted; the claim is there if an owner was named.
+    Created(Option<Claim>),
+    /// A run with this key is there already.
+    Exists(Box<Spec>),
+}
+
+/// A run that was claimed.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The right to write to it.
+    pub claim: Claim,
+    /// The run.
+    pub run: StoredRun,
+    /// Whether its last owner died.
+    pub orphaned: bool,
+}
+
+/// What a worker would like to claim.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// Its queues; none means all.
+    pub queues: Arc<[String]>,
+    /// At most so many.
+    pub limit: usize,
+    /// The time now, for stores that have no clock of their own.
+    pub now: Timestamp,
+}
+
+/// The number of a worker, random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub u64);
+
+/// Who a worker is, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WorkerInfo {
+    /// Its number.
+    #[serde(skip)]
+    pub id: Option<WorkerId>,
+    /// Its process.
+    pub pid: u32,
+    /// Its machine.
+    pub host: String,
+    /// Since when it works.
+    pub since: Timestamp,
+}
+
+/// Whether this process may work.
+#[derive(Clone, Debug)]
+pub enum Enlisted {
+    /// It may.
+    Working,
+    /// Somebody else does.
+    Taken(Option<WorkerInfo>),
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In one of these states; none means all.
+    pub statuses: Vec<Status>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// With all these labels.
+    pub labels: Vec<(String, String)>,
+    /// Standing still for this reason.
+    pub parked: Option<String>,
+    /// Older than this one.
+    pub after: Option<SagaId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened or used at all.
+    #[error("store `{place}` cannot be used: {why}")]
+    Unusable {
+        /// Which store.
+        place: String,
+        /// What is wrong with it, and what was expected.
+        why: String,
+    },
+    /// The disk has no room left.
+    #[error("store `{place}`: the disk is full; nothing was written")]
+    Full {
+        /// Which store.
+        place: String,
+    },
+    /// A call failed; whether it was committed has to be read back.
+    #[error("store `{place}`: {why}")]
+    Failed {
+        /// Which store.
+        place: String,
+        /// What the database said.
+        why: String,
+    },
+}

@@ -1,0 +1,257 @@
+//! Runs in memory: for tests, and for work that need not outlive its process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::desired::{Provisioned, RecordChange};
+use crate::id::{ClaimId, SagaId};
+use crate::ledger::Row;
+use crate::store::{
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
+    Started, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+};
+use crate::time::Timestamp;
+
+/// A store without any durability.
+///
+/// ```
+/// let store = walkback::store::MemoryStore::new();
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    runs: BTreeMap<SagaId, KeptRun>,
+    keys: HashMap<String, SagaId>,
+    provisioned: Vec<Provisioned>,
+    worker: Option<WorkerInfo>,
+}
+
+#[derive(Debug)]
+struct KeptRun {
+    run: StoredRun,
+    owner: Option<WorkerId>,
+    fence: u64,
+    orphaned: bool,
+    nudged: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer<T: Send + 'static>(&self, with: impl FnOnce(&mut Kept) -> T) -> Answer<'static, T> {
+        let answer = with(&mut self.lock());
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+impl KeptRun {
+    fn claim_for(&mut self, worker: WorkerId) -> Claim {
+        let id = ClaimId::random();
+        self.fence += 1;
+        self.owner = Some(worker);
+        self.run.owner = Some(id);
+        Claim::new(self.run.spec.id, id, self.fence)
+    }
+
+    fn disown(&mut self) {
+        self.owner = None;
+        self.run.owner = None;
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        let due = if self.orphaned { Some(Timestamp::default()) } else { self.run.head.wake_at };
+        due.filter(|_| self.owner.is_none())
+    }
+}
+
+impl Kept {
+    fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
+        let Some(kept) = self.runs.get_mut(&id) else { return Appended::Refused };
+        let ours = claim.is_none_or(|claim| {
+            kept.run.owner == Some(claim.id) && kept.fence == claim.fence && kept.owner.is_some()
+        });
+        if !ours || kept.run.head.len != transition.expected_len {
+            return Appended::Refused;
+        }
+        kept.run.rows.extend(transition.rows);
+        kept.run.head = transition.head;
+        kept.nudged = claim.is_none() && kept.owner.is_some();
+        if transition.release {
+            kept.disown();
+        }
+        transition.records.into_iter().for_each(|change| self.record(id, change));
+        Appended::Applied
+    }
+
+    fn record(&mut self, saga_id: SagaId, change: RecordChange) {
+        match change {
+            RecordChange::Open { step, what, at } => self.provisioned.push(Provisioned {
+                saga_id,
+                step_idx: step,
+                what,
+                spec_version: 1,
+                created_at: at,
+                closed_at: None,
+            }),
+            RecordChange::Close { step, at } => {
+                let open = |row: &&mut Provisioned| {
+                    row.saga_id == saga_id && row.step_idx == step && row.closed_at.is_none()
+                };
+                self.provisioned.iter_mut().filter(open).for_each(|row| row.closed_at = Some(at));
+            }
+        }
+    }
+}
+
+fn fits(run: &StoredRun, filter: &Filter) -> bool {
+    (filter.statuses.is_empty() || filter.statuses.contains(&run.head.status))
+        && filter.kind.as_deref().is_none_or(|kind| kind == &*run.spec.kind)
+        && filter.labels.iter().all(|(name, value)| run.spec.labels.get(name) == Some(value))
+        && filter.parked.as_ref().is_none_or(|why| run.head.parked.as_ref() == Some(why))
+        && filter.after.is_none_or(|after| run.spec.id < after)
+}
+
+impl Runs for MemoryStore {
+    fn start(&self, new: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
+        self.answer(|kept| {
+            if let Some(known) = new.spec.key.as_ref().and_then(|key| kept.keys.get(key)) {
+                return Started::Exists(Box::new(kept.runs[known].run.spec.clone()));
+            }
+            let id = new.spec.id;
+            if let Some(key) = &new.spec.key {
+                kept.keys.insert(key.clone(), id);
+            }
+            let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
+            let mut run = KeptRun { run, owner: None, fence: 0, orphaned: false, nudged: false };
+            let claim = owner.map(|worker| run.claim_for(worker));
+            kept.runs.insert(id, run);
+            Started::Created(claim)
+        })
+    }
+
+    fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
+        self.answer(|kept| kept.append(claim.saga, Some(claim), transition))
+    }
+
+    fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
+        self.answer(|kept| kept.append(id, None, transition))
+    }
+
+    fn load(&self, id: SagaId) -> Answer<'_, Option<StoredRun>> {
+        self.answer(|kept| kept.runs.get(&id).map(|kept| kept.run.clone()))
+    }
+
+    fn head(&self, id: SagaId) -> Answer<'_, Option<Head>> {
+        self.answer(|kept| kept.runs.get(&id).map(|kept| kept.run.head.clone()))
+    }
+
+    fn rows(&self, id: SagaId, from: u64) -> Answer<'_, Vec<Row>> {
+        self.answer(|kept| {
+            let rows = kept.runs.get(&id).map(|kept| kept.run.rows.as_slice()).unwrap_or_default();
+            rows.iter().filter(|row| row.seq >= from).cloned().collect()
+        })
+    }
+
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<SagaId>> {
+        self.answer(|kept| {
+            let newest_first = kept.runs.iter().rev();
+            let fitting = newest_first.filter(|(_, kept)| fits(&kept.run, &filter));
+            fitting.map(|(id, _)| *id).take(filter.limit).collect()
+        })
+    }
+
+    fn scan(&self, after: Option<SagaId>, limit: usize) -> Answer<'_, Vec<StoredRun>> {
+        self.answer(|kept| {
+            let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+            let runs = kept.runs.range((from, std::ops::Bound::Unbounded));
+            runs.take(limit).map(|(_, kept)| kept.run.clone()).collect()
+        })
+    }
+}
+
+impl Coordination for MemoryStore {
+    fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
+        let worker = worker.clone();
+        self.answer(|kept| {
+            if kept.worker.as_ref().is_some_and(|other| other.id != worker.id) {
+                return Enlisted::Taken(kept.worker.clone());
+            }
+            kept.worker = Some(worker);
+            Enlisted::Working
+        })
+    }
+
+    fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
+        self.answer(|kept| {
+            kept.worker.take_if(|info| info.id == Some(worker));
+            for run in kept.runs.values_mut().filter(|run| run.owner == Some(worker)) {
+                run.disown();
+                run.orphaned = true;
+            }
+        })
+    }
+
+    fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
+        self.answer(|kept| {
+            let served = |run: &StoredRun| {
+                wanted.queues.is_empty() || wanted.queues.iter().any(|q| **q == *run.spec.queue)
+            };
+            let mut due: Vec<_> = kept
+                .runs
+                .values_mut()
+                .filter(|kept| served(&kept.run))
+                .filter_map(|kept| Some((kept.due().filter(|due| *due <= wanted.now)?, kept)))
+                .collect();
+            due.sort_by_key(|(due, kept)| (std::cmp::Reverse(kept.run.spec.priority), *due));
+            due.truncate(wanted.limit);
+            let claimed = due.into_iter().map(|(_, kept)| {
+                let orphaned = std::mem::take(&mut kept.orphaned);
+                Claimed { claim: kept.claim_for(wanted.worker), run: kept.run.clone(), orphaned }
+            });
+            claimed.collect()
+        })
+    }
+
+    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
+        self.answer(|kept| {
+            let served = |kept: &&KeptRun| {
+                queues.is_empty() || queues.iter().any(|q| **q == *kept.run.spec.queue)
+            };
+            kept.runs.values().filter(served).filter_map(KeptRun::due).min()
+        })
+    }
+
+    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>> {
+        self.answer(|kept| {
+            let runs = kept.runs.iter_mut();
+            let ours = runs.filter(|(_, run)| run.owner == Some(worker) && run.nudged);
+            let nudged = ours.map(|(id, run)| {
+                run.nudged = false;
+                *id
+            });
+            nudged.collect()
+        })
+    }
+
+    fn version(&self) -> Answer<'_, u64> {
+        self.answer(|_| 0)
+    }
+}
+
+impl Records for MemoryStore {
+    fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
+        self.answer(|kept| {
+            let rows = kept.provisioned.iter();
+            rows.filter(|row| saga.is_none_or(|id| row.saga_id == id)).cloned().collect()
+        })
+    }
+}

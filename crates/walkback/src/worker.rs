@@ -1,0 +1,334 @@
+//! The worker: claims what is due, drives it, and sleeps until there is more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span, warn};
+
+use crate::engine::Inner;
+use crate::error::Error;
+use crate::id::SagaId;
+use crate::ledger::Writer;
+use crate::machine::{Event, ParkReason};
+use crate::run::Run;
+use crate::store::{Claim, Claimed, Filter, Transition, Wanted, WorkerId};
+use crate::time::Timestamp;
+
+mod drive;
+mod perform;
+mod transition;
+
+use drive::{Drive, End};
+
+/// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
+const WAIT_FOR_CAPABLE: Duration = Duration::from_secs(60);
+/// How often to look whether another process has written: at first, and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+/// Runs claimed in one go.
+const CLAIM_BATCH: usize = 256;
+
+/// When a worker stops by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Never.
+    Stopped,
+    /// When nothing is under way, due, or has a timer.
+    Idle,
+}
+
+/// A process's right to work, as [`Engine::enlist`](crate::Engine::enlist) gave it.
+#[derive(Debug)]
+pub struct Worker {
+    engine: Arc<Inner>,
+    id: WorkerId,
+    concurrency: usize,
+    queues: Arc<[String]>,
+}
+
+/// What the engine of the same process tells its worker.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) id: WorkerId,
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) queues: Arc<[String]>,
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+}
+
+/// Something for the worker to do at once.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Drive this run, which was started here.
+    Drive(Box<(Claim, Run)>, OwnedSemaphorePermit),
+    /// Something may be due, or a run of ours was written to.
+    Look(Option<SagaId>),
+}
+
+impl Worker {
+    pub(crate) fn new(engine: Arc<Inner>, id: WorkerId) -> Self {
+        Self { engine, id, concurrency: 1_000, queues: Arc::new([]) }
+    }
+
+    /// How many runs it holds in memory at once; waiting ones do not count. 1,000 if nothing is said.
+    #[must_use]
+    pub fn concurrency(mut self, runs: usize) -> Self {
+        self.concurrency = runs.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// The queues it serves; all if none is named.
+    #[must_use]
+    pub fn queues(mut self, queues: impl IntoIterator<Item = String>) -> Self {
+        self.queues = queues.into_iter().collect();
+        self
+    }
+
+    /// Works until `stop` is cancelled, when it hands over at once, or until `until`.
+    ///
+    /// # Errors
+    /// If the store cannot be used any more; what was under way is taken over by the next worker.
+    pub async fn run(self, until: Until, stop: CancellationToken) -> Result<(), Error> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(self.concurrency));
+        let queues = Arc::clone(&self.queues);
+        let local = Local { id: self.id, room: Arc::clone(&room), queues, orders };
+        self.engine.attach(Some(local));
+        let mut foreman = Foreman {
+            worker: &self,
+            room,
+            inbox,
+            drives: JoinSet::new(),
+            nudges: HashMap::new(),
+            unknown: HashMap::new(),
+            leave: CancellationToken::new(),
+            may_be_due: true,
+            next_due: None,
+            look_after: LOOK.0,
+            look_at: Timestamp::default(),
+            version: 0,
+        };
+        let worked = foreman.work(until, &stop).await;
+        self.engine.attach(None);
+        foreman.leave.cancel();
+        while let Some(ended) = foreman.drives.join_next().await {
+            if let Ok((_, Err(error))) = ended {
+                warn!(%error, "a run could not be handed over");
+            }
+        }
+        self.engine.store.retire(self.id).await?;
+        worked
+    }
+}
+
+struct Foreman<'a> {
+    worker: &'a Worker,
+    room: Arc<Semaphore>,
+    inbox: mpsc::UnboundedReceiver<Order>,
+    drives: JoinSet<(SagaId, Result<End, Error>)>,
+    nudges: HashMap<SagaId, Arc<Notify>>,
+    /// Runs with steps that this binary does not know, and since when it sees them.
+    unknown: HashMap<SagaId, Timestamp>,
+    leave: CancellationToken,
+    may_be_due: bool,
+    next_due: Option<Timestamp>,
+    look_after: Duration,
+    look_at: Timestamp,
+    version: u64,
+}
+
+impl Foreman<'_> {
+    async fn work(&mut self, until: Until, stop: &CancellationToken) -> Result<(), Error> {
+        self.unpark_known().await?;
+        loop {
+            self.claim_due().await?;
+            if until == Until::Idle
+                && self.drives.is_empty()
+                && self.next_due.is_none()
+                && self.inbox.is_empty()
+            {
+                return Ok(());
+            }
+            let engine = Arc::clone(&self.worker.engine);
+            let now = engine.clock.now();
+            let due = self.next_due.filter(|_| self.room.available_permits() > 0);
+            let due = due.map(|at| engine.clock.sleep(at.since(now)));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(order) = self.inbox.recv() => {
+                    self.obey(order);
+                    while let Ok(order) = self.inbox.try_recv() {
+                        self.obey(order);
+                    }
+                }
+                Some(ended) = self.drives.join_next() => {
+                    self.ended(ended)?;
+                    while let Some(ended) = self.drives.try_join_next() {
+                        self.ended(ended)?;
+                    }
+                }
+                () = async { match due { Some(due) => due.await, None => std::future::pending().await } } => {
+                    self.may_be_due = true;
+                }
+                () = engine.clock.sleep(self.look_at.since(now)) => self.look().await?,
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Drive(started, permit) => {
+                let (claim, run) = *started;
+                self.drive(claim, run, false, permit);
+            }
+            Order::Look(run) => {
+                self.may_be_due = true;
+                if let Some(nudge) = run.and_then(|id| self.nudges.get(&id)) {
+                    nudge.notify_one();
+                }
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        ended: Result<(SagaId, Result<End, Error>), tokio::task::JoinError>,
+    ) -> Result<(), Error> {
+        let Ok((id, end)) = ended else { return Ok(()) };
+        self.nudges.remove(&id);
+        match end {
+            Ok(End::Released(Some(at))) => {
+                self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
+            }
+            Ok(End::Released(None) | End::Lost) => {}
+            Err(error @ Error::Store(_)) => return Err(error),
+            Err(error) => warn!(saga = %id, %error, "a run cannot be driven"),
+        }
+        Ok(())
+    }
+
+    /// Looks whether another process has written, ever less often while nobody does.
+    async fn look(&mut self) -> Result<(), Error> {
+        self.look_at = self.worker.engine.clock.now().plus(self.look_after);
+        let version = self.worker.engine.store.version().await?;
+        if version == self.version {
+            self.look_after = (self.look_after * 2).min(LOOK.1);
+            return Ok(());
+        }
+        self.version = version;
+        self.look_after = LOOK.0;
+        self.may_be_due = true;
+        for id in self.worker.engine.store.nudged(self.worker.id).await? {
+            if let Some(nudge) = self.nudges.get(&id) {
+                nudge.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim_due(&mut self) -> Result<(), Error> {
+        let engine = Arc::clone(&self.worker.engine);
+        if !self.may_be_due {
+            return Ok(());
+        }
+        while self.may_be_due {
+            let free = self.room.available_permits().min(CLAIM_BATCH);
+            if free == 0 {
+                return Ok(());
+            }
+            let wanted = Wanted {
+                worker: self.worker.id,
+                queues: Arc::clone(&self.worker.queues),
+                limit: free,
+                now: engine.clock.now(),
+            };
+            let claimed = engine.store.claim(wanted).await?;
+            self.may_be_due = claimed.len() == free;
+            for claimed in claimed {
+                self.take(claimed).await?;
+            }
+        }
+        self.next_due = engine.store.next_due(Arc::clone(&self.worker.queues)).await?;
+        Ok(())
+    }
+
+    async fn take(&mut self, claimed: Claimed) -> Result<(), Error> {
+        let Claimed { claim, run, orphaned } = claimed;
+        let id = claim.saga();
+        let run = match self.worker.engine.fold(run) {
+            Ok(run) => run,
+            Err(error) => {
+                warn!(saga = %id, %error, "a damaged run is left alone");
+                return Ok(());
+            }
+        };
+        if !self.worker.engine.knows(&run) {
+            return self.leave_unknown(claim, run).await;
+        }
+        if let Ok(permit) = Arc::clone(&self.room).acquire_owned().await {
+            self.drive(claim, run, orphaned, permit);
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, claim: Claim, run: Run, orphaned: bool, permit: OwnedSemaphorePermit) {
+        let id = claim.saga();
+        let nudge = Arc::new(Notify::new());
+        self.nudges.insert(id, Arc::clone(&nudge));
+        let drive = Drive::new(Arc::clone(&self.worker.engine), claim, run, orphaned);
+        let leave = self.leave.clone();
+        let span = info_span!("run", saga = %id);
+        let driven = async move {
+            let end = drive.drive(nudge, leave).await;
+            drop(permit);
+            (id, end)
+        };
+        self.drives.spawn(driven.instrument(span));
+    }
+
+    /// A run with a step that this binary does not know is left for one that does; if none comes
+    /// in time it parks.
+    async fn leave_unknown(&mut self, claim: Claim, mut run: Run) -> Result<(), Error> {
+        let engine = &self.worker.engine;
+        let now = engine.clock.now();
+        let seen = *self.unknown.entry(claim.saga()).or_insert(now);
+        let expected_len = run.tip.len;
+        let mut rows = Vec::new();
+        if now.since(seen) >= WAIT_FOR_CAPABLE {
+            self.unknown.remove(&claim.saga());
+            let writer = Writer {
+                claim: claim.id(),
+                fence: claim.fence(),
+                at: now,
+                actor: None,
+                reason: None,
+            };
+            rows.push(run.record(&Event::Parked { reason: ParkReason::NoCapableWorker }, &writer)?);
+        }
+        let mut head = run.head();
+        if rows.is_empty() {
+            head.wake_at = Some(seen.plus(WAIT_FOR_CAPABLE));
+        }
+        let transition =
+            Transition { expected_len, rows, head, records: Vec::new(), release: true };
+        engine.store.append(&claim, transition).await?;
+        Ok(())
+    }
+
+    /// Runs that waited for a worker like this one go on.
+    async fn unpark_known(&self) -> Result<(), Error> {
+        let engine = &self.worker.engine;
+        let parked = Some(ParkReason::NoCapableWorker.to_string());
+        let filter = Filter { parked, limit: usize::MAX, ..Filter::default() };
+        for id in engine.store.list(filter).await? {
+            let Some(stored) = engine.store.load(id).await? else { continue };
+            let run = engine.fold(stored)?;
+            if engine.knows(&run) {
+                engine.write_unclaimed(run, &Event::Resumed { set: None }, None).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,364 @@
+//! One claimed run, until it rests or waits: commands, bodies, commits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+
+use crate::desired::RecordChange;
+use crate::engine::Inner;
+use crate::error::{Error, StepError};
+use crate::id::Phase;
+use crate::ledger::Row;
+use crate::machine::{Event, ParkReason};
+use crate::run::Run;
+use crate::store::{Appended, Claim, Transition};
+use crate::time::Timestamp;
+use crate::worker::perform::{Outcome, Performance, STOP_GRACE, Start};
+use crate::worker::transition::Draft;
+
+/// How long bodies may take to return when the worker leaves, before they are dropped.
+const HAND_OVER_GRACE: Duration = Duration::from_secs(1);
+
+/// A claimed run and everything that is under way for it.
+pub(super) struct Drive {
+    engine: Arc<Inner>,
+    claim: Claim,
+    run: Run,
+    orphaned: bool,
+    bodies: JoinSet<Outcome>,
+    under_way: Vec<UnderWay>,
+    /// Outcomes that are not committed yet.
+    ended: Vec<(Start, Outcome)>,
+    quiet: Option<Quiet>,
+}
+
+struct UnderWay {
+    task: Id,
+    start: Start,
+    stop: CancellationToken,
+    /// When the body must have ended; a body that has not parks the run.
+    overdue_at: Option<Timestamp>,
+}
+
+/// Held while bodies are under way: shared, or for a suspect of S15 alone.
+#[expect(dead_code, reason = "guards are held, not read")]
+enum Quiet {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+/// What a commit is for, beside what has ended and what begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    Go,
+    /// A body ignores its token beyond its time.
+    Overdue,
+    /// The worker leaves.
+    Leave,
+}
+
+/// A transition in the making.
+struct Drafted {
+    rows: Vec<Row>,
+    records: Vec<RecordChange>,
+    starts: Vec<Start>,
+}
+
+/// Why a drive ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The run rests or waits, and is released; there is something to do at this moment.
+    Released(Option<Timestamp>),
+    /// Somebody else owns it by now.
+    Lost,
+}
+
+impl Drive {
+    pub(super) fn new(engine: Arc<Inner>, claim: Claim, run: Run, orphaned: bool) -> Self {
+        let (bodies, quiet) = (JoinSet::new(), None);
+        Self { engine, claim, run, orphaned, bodies, under_way: vec![], ended: vec![], quiet }
+    }
+
+    /// Works on the run until it is released. `nudge` says that somebody else wrote to it, `leave`
+    /// that the worker has to go.
+    pub(super) async fn drive(
+        mut self,
+        nudge: Arc<Notify>,
+        leave: CancellationToken,
+    ) -> Result<End, Error> {
+        if self.orphaned {
+            self.quiesce().await;
+        }
+        loop {
+            if leave.is_cancelled() {
+                return self.hand_over().await;
+            }
+            self.find_quiet().await;
+            let Some((starts, released)) = self.commit(Occasion::Go).await? else {
+                return Ok(End::Lost);
+            };
+            if released {
+                return Ok(End::Released(self.run.wake_at()));
+            }
+            starts.into_iter().for_each(|start| self.spawn(start));
+            self.stop_bodies();
+            self.wait(&nudge, &leave).await;
+            if self.bodies.is_empty() {
+                self.quiet = None;
+            }
+        }
+    }
+
+    /// The last owner died: nothing of its bodies may be left before anything else begins.
+    async fn quiesce(&self) {
+        let plan = Arc::clone(self.run.state.plan());
+        let mut names: Vec<&str> = (0..plan.len()).map(|idx| &*plan.step(idx).step).collect();
+        names.sort_unstable();
+        names.dedup();
+        for step in names.into_iter().filter_map(|name| self.engine.registry.find(name)) {
+            Arc::clone(step).quiesce(self.run.spec.id).await;
+        }
+    }
+
+    /// Takes the right to run bodies, alone if this run is a suspect (rule S15).
+    async fn find_quiet(&mut self) {
+        if self.quiet.is_some() {
+            return;
+        }
+        let lock = Arc::clone(&self.engine.quiet);
+        self.quiet = Some(if self.run.state.runs_alone() {
+            Quiet::Alone(lock.write_owned().await)
+        } else {
+            Quiet::Shared(lock.read_owned().await)
+        });
+    }
+
+    /// Commits what has ended and what begins. Says which bodies to start and whether the run was
+    /// released, or nothing if the claim is lost.
+    async fn commit(&mut self, occasion: Occasion) -> Result<Option<(Vec<Start>, bool)>, Error> {
+        loop {
+            let expected_len = self.run.tip.len;
+            let Drafted { rows, records, starts } = self.draft(occasion)?;
+            let idle = self.under_way.is_empty() && starts.is_empty();
+            let release = occasion == Occasion::Leave || idle && !self.due_now();
+            if rows.is_empty() && !release {
+                self.ended.clear();
+                return Ok(Some((starts, false)));
+            }
+            let head = self.run.head();
+            let transition = Transition { expected_len, rows, head, records, release };
+            match self.write(transition).await? {
+                Written::Applied => {
+                    self.ended.clear();
+                    self.orphaned = false;
+                    self.engine.committed(&self.run);
+                    return Ok(Some((starts, release)));
+                }
+                Written::Again(run) => self.run = *run,
+                Written::Lost => return Ok(None),
+            }
+        }
+    }
+
+    fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
+        let now = self.engine.clock.now();
+        let mut draft = Draft::new(&mut self.run, &self.engine.registry, &self.claim, now);
+        if self.orphaned && draft.run.state.body_under_way() {
+            draft.record(&Event::TakenOver)?;
+        }
+        for (start, outcome) in &self.ended {
+            draft.ended(*start, outcome)?;
+        }
+        let asked: Vec<Start> = self.under_way.iter().map(|body| body.start).collect();
+        let starts = match occasion {
+            Occasion::Go => draft.begin(&asked)?,
+            Occasion::Leave => {
+                if draft.run.state.body_under_way() {
+                    draft.record(&Event::HandedOver)?;
+                }
+                Vec::new()
+            }
+            Occasion::Overdue => {
+                if !draft.run.state.status().at_rest() {
+                    draft.record(&Event::Parked { reason: ParkReason::BodyStillRunning })?;
+                }
+                Vec::new()
+            }
+        };
+        Ok(Drafted { rows: draft.rows, records: draft.records, starts })
+    }
+
+    fn due_now(&self) -> bool {
+        let now = self.engine.clock.now();
+        self.run.wake_at().is_some_and(|at| at <= now)
+    }
+
+    /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
+    async fn write(&self, transition: Transition) -> Result<Written, Error> {
+        let last = transition.rows.last().map(|row| (row.seq, row.hash(self.run.spec.id)));
+        let len = transition.expected_len + transition.rows.len() as u64;
+        match self.engine.store.append(&self.claim, transition).await {
+            Ok(Appended::Applied) => return Ok(Written::Applied),
+            Ok(Appended::Refused) => {}
+            Err(error) => warn!(%error, "a commit has no answer; reading back"),
+        }
+        let Some(stored) = self.engine.store.load(self.run.spec.id).await? else {
+            return Ok(Written::Lost);
+        };
+        let there = last.is_some_and(|(seq, hash)| {
+            let row = stored.rows.iter().find(|row| row.seq == seq);
+            row.is_some_and(|row| row.hash(self.run.spec.id) == hash)
+        });
+        if there && stored.head.len == len {
+            return Ok(Written::Applied);
+        }
+        if stored.owner != Some(self.claim.id()) {
+            return Ok(Written::Lost);
+        }
+        debug!(saga = %self.run.spec.id, "somebody else wrote; folding again");
+        Ok(Written::Again(Box::new(self.engine.fold(stored)?)))
+    }
+
+    fn spawn(&mut self, start: Start) {
+        let plan = self.run.state.plan();
+        let used = plan.step(start.step);
+        let Some(step) = self.engine.registry.find(&used.step) else { return };
+        let options = step.options(used);
+        let stop = CancellationToken::new();
+        let progress = self.engine.progress.clone();
+        let now = self.engine.clock.now();
+        let body = Performance::new(&self.run, start, step, &options, stop.clone(), progress, now);
+        let limit = if start.phase == Phase::Compensate {
+            options.compensate_timeout
+        } else {
+            options.timeout
+        };
+        let span = info_span!(
+            "body", saga = %self.run.spec.id, step = plan.name(start.step),
+            step_idx = start.step, phase = start.phase.name(),
+            attempt = self.run.state.step(start.step).attempts,
+        );
+        let task = self.bodies.spawn(body.perform().instrument(span)).id();
+        let overdue_at = Some(now.plus(limit + 2 * STOP_GRACE));
+        self.under_way.push(UnderWay { task, start, stop, overdue_at });
+    }
+
+    /// The run has turned: its executes and probes are told to stop, and awaited.
+    fn stop_bodies(&self) {
+        if self.run.state.wants_bodies_stopped() {
+            let forward = self.under_way.iter().filter(|body| !body.start.back);
+            forward.for_each(|body| body.stop.cancel());
+        }
+    }
+
+    /// Waits until a body ends, somebody else writes, a timer rings, or the worker has to leave.
+    async fn wait(&mut self, nudge: &Notify, leave: &CancellationToken) {
+        let now = self.engine.clock.now();
+        let overdue = self.under_way.iter().filter_map(|body| body.overdue_at).min();
+        let wake = self.run.wake_at().into_iter().chain(overdue).min();
+        let sleep = wake.map(|at| self.engine.clock.sleep(at.since(now)));
+        tokio::select! {
+            biased;
+            Some(ended) = self.bodies.join_next_with_id() => {
+                self.take_in(ended);
+                while let Some(ended) = self.bodies.try_join_next_with_id() {
+                    self.take_in(ended);
+                }
+            }
+            () = nudge.notified() => self.read_again().await,
+            () = leave.cancelled() => {}
+            () = async { match sleep { Some(sleep) => sleep.await, None => std::future::pending().await } } => {
+                self.park_overdue().await;
+            }
+        }
+    }
+
+    fn take_in(&mut self, ended: Result<(Id, Outcome), tokio::task::JoinError>) {
+        let (task, outcome) = match ended {
+            Ok((task, outcome)) => (task, Ok(outcome)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(at) = self.under_way.iter().position(|body| body.task == task) else { return };
+        let start = self.under_way.swap_remove(at).start;
+        let outcome = outcome.unwrap_or_else(|error| {
+            Outcome::failed(
+                start.phase,
+                StepError::transient(format_args!("the body {}", panicked(error))),
+            )
+        });
+        self.ended.push((start, outcome));
+    }
+
+    /// Somebody else wrote: the state is read again, so that a cancel reaches the bodies.
+    async fn read_again(&mut self) {
+        match self.engine.store.load(self.run.spec.id).await {
+            Ok(Some(stored)) if stored.owner == Some(self.claim.id()) => {
+                match self.engine.fold(stored) {
+                    Ok(run) => self.run = run,
+                    Err(error) => warn!(%error, "cannot read the run again"),
+                }
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "cannot read the run again"),
+        }
+    }
+
+    /// A body ignores its token beyond its time: the run parks, as nothing may be done beside it.
+    async fn park_overdue(&mut self) {
+        let now = self.engine.clock.now();
+        let late = |body: &&mut UnderWay| body.overdue_at.is_some_and(|at| at <= now);
+        let mut found = false;
+        for body in self.under_way.iter_mut().filter(late) {
+            body.overdue_at = None;
+            found = true;
+        }
+        if found && let Err(error) = self.commit(Occasion::Overdue).await {
+            warn!(%error, "cannot park the run");
+        }
+    }
+
+    /// The worker leaves: bodies are told to stop, get a moment, and are dropped; the run is there
+    /// for the next worker at once.
+    async fn hand_over(mut self) -> Result<End, Error> {
+        self.under_way.iter().for_each(|body| body.stop.cancel());
+        let returned = async {
+            while let Some(ended) = self.bodies.join_next_with_id().await {
+                self.take_in(ended);
+            }
+        };
+        if tokio::time::timeout(HAND_OVER_GRACE, returned).await.is_err() {
+            self.bodies.abort_all();
+            let dropped = async { while self.bodies.join_next().await.is_some() {} };
+            if tokio::time::timeout(STOP_GRACE, dropped).await.is_err() {
+                warn!(saga = %self.run.spec.id, "a body cannot be stopped; the run is not handed over");
+                return Ok(End::Lost);
+            }
+            self.under_way.clear();
+        }
+        let handed = self.commit(Occasion::Leave).await?;
+        Ok(handed.map_or(End::Lost, |_| End::Released(Some(Timestamp::default()))))
+    }
+}
+
+/// What became of a write.
+enum Written {
+    Applied,
+    /// Not applied, the claim still holds: the run as it is now.
+    Again(Box<Run>),
+    Lost,
+}
+
+fn panicked(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            format!("panicked: {}", text.unwrap_or_default())
+        }
+        Err(error) => format!("was dropped: {error}"),
+    }
+}

@@ -1,0 +1,141 @@
+//! One body, from its call to its end: its time, its token, its threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::attempt::{Attempt, Facts, Progress};
+use crate::context::Context;
+use crate::erased::{AnyStep, Body, Done};
+use crate::error::StepError;
+use crate::id::Phase;
+use crate::json::Json;
+use crate::machine::Made;
+use crate::options::Options;
+use crate::plan::StepIdx;
+use crate::run::Run;
+use crate::step::{Effect, Probe};
+use crate::time::Timestamp;
+
+/// How long a body that was told to stop may take to return before it is dropped.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What is to be performed: a body of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) step: StepIdx,
+    pub(super) phase: Phase,
+    /// For a probe: whether it goes before an undo.
+    pub(super) back: bool,
+}
+
+/// How a body ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Executed(Result<Done, StepError>),
+    Probed(Result<Probe<Done>, StepError>),
+    Compensated(Result<(), StepError>),
+}
+
+impl Outcome {
+    /// The outcome of a body of this phase that ended in `error`.
+    pub(super) fn failed(phase: Phase, error: StepError) -> Self {
+        match phase {
+            Phase::Execute => Self::Executed(Err(error)),
+            Phase::Probe => Self::Probed(Err(error)),
+            Phase::Compensate => Self::Compensated(Err(error)),
+        }
+    }
+}
+
+/// A body that is ready to be awaited.
+pub(super) struct Performance {
+    attempt: Attempt,
+    context: Context,
+    step: Arc<dyn AnyStep>,
+    made: Effect<Json>,
+    limit: Duration,
+    stop: CancellationToken,
+    threads: TaskTracker,
+    phase: Phase,
+}
+
+impl Performance {
+    pub(super) fn new(
+        run: &Run,
+        start: Start,
+        step: &Arc<dyn AnyStep>,
+        options: &Options,
+        stop: CancellationToken,
+        progress: Progress,
+        now: Timestamp,
+    ) -> Self {
+        let state = run.state.step(start.step);
+        let threads = TaskTracker::new();
+        let back = start.phase == Phase::Compensate;
+        let attempt = Attempt::new(Facts {
+            saga: run.spec.id,
+            step: start.step,
+            name: run.state.plan().name(start.step).into(),
+            phase: start.phase,
+            round: state.round,
+            number: if back { state.undo_attempts } else { state.attempts.max(1) },
+            waited: state.started_at.map(|at| now.since(at)).unwrap_or_default(),
+            stop: stop.clone(),
+            threads: threads.clone(),
+            progress,
+        });
+        let made = match state.made() {
+            Made::Known(output) => Effect::Known(output.clone()),
+            _ => Effect::Unknown,
+        };
+        Self {
+            attempt,
+            context: Context::of_step(&run.spec.inputs, &run.state, start.step),
+            step: Arc::clone(step),
+            made,
+            limit: if back { options.compensate_timeout } else { options.timeout },
+            stop,
+            threads,
+            phase: start.phase,
+        }
+    }
+
+    /// Runs the body to its end. It may take its time, and when told to stop a little more; then
+    /// it is dropped. Threads it left are awaited as long as they live.
+    pub(super) async fn perform(self) -> Outcome {
+        let (step, attempt, context) = (self.step, self.attempt, self.context);
+        let time = Time { limit: self.limit, stop: self.stop, threads: self.threads };
+        match self.phase {
+            Phase::Execute => Outcome::Executed(time.limit(step.execute(attempt, context)).await),
+            Phase::Probe => Outcome::Probed(time.limit(step.probe(attempt, context)).await),
+            Phase::Compensate => {
+                Outcome::Compensated(time.limit(step.compensate(attempt, context, self.made)).await)
+            }
+        }
+    }
+}
+
+struct Time {
+    limit: Duration,
+    stop: CancellationToken,
+    threads: TaskTracker,
+}
+
+impl Time {
+    async fn limit<T>(self, mut body: Body<T>) -> Result<T, StepError> {
+        if let Ok(result) = tokio::time::timeout(self.limit, &mut body).await {
+            return result;
+        }
+        self.stop.cancel();
+        if let Ok(result) = tokio::time::timeout(STOP_GRACE, &mut body).await {
+            return result;
+        }
+        drop(body);
+        self.threads.close();
+        self.threads.wait().await;
+        Err(StepError::transient(format_args!("timed out after {:?}", self.limit)))
+    }
+}

@@ -1,0 +1,242 @@
+//! What the next commit of a run says: outcomes first, then whatever ought to begin. Decides
+//! nothing that the machine or its policies do not decide.
+
+use crate::desired::RecordChange;
+use crate::erased::Done;
+use crate::error::{Error, Kind, StepError};
+use crate::id::{Phase, chance};
+use crate::ledger::{Row, Writer};
+use crate::limits;
+use crate::machine::{
+    By, Class, Command, Effect, Event, Failure, Finding, ParkReason, Then, UndoThen, Wait,
+    after_failure, after_undo_failure,
+};
+use crate::options::Options;
+use crate::plan::StepIdx;
+use crate::registry::Registry;
+use crate::run::Run;
+use crate::step::Probe;
+use crate::store::Claim;
+use crate::time::Timestamp;
+use crate::worker::perform::{Outcome, Start};
+
+/// A commit in the making, on a run that already stands as it will after it.
+pub(super) struct Draft<'a> {
+    pub(super) run: &'a mut Run,
+    pub(super) rows: Vec<Row>,
+    pub(super) records: Vec<RecordChange>,
+    registry: &'a Registry,
+    claim: &'a Claim,
+    now: Timestamp,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(
+        run: &'a mut Run,
+        registry: &'a Registry,
+        claim: &'a Claim,
+        now: Timestamp,
+    ) -> Self {
+        Self { run, rows: Vec::new(), records: Vec::new(), registry, claim, now }
+    }
+
+    pub(super) fn record(&mut self, event: &Event) -> Result<(), Error> {
+        let writer = Writer {
+            claim: self.claim.id(),
+            fence: self.claim.fence(),
+            at: self.now,
+            actor: None,
+            reason: None,
+        };
+        let row = self.run.record(event, &writer)?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Takes in how a body ended.
+    pub(super) fn ended(&mut self, start: Start, outcome: &Outcome) -> Result<(), Error> {
+        let step = start.step;
+        let event = match outcome {
+            Outcome::Executed(Ok(done)) => self.completed(step, done, By::Execute)?,
+            Outcome::Executed(Err(error)) => self.execute_failed(step, error),
+            Outcome::Probed(found) => match self.probed(start, found)? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
+            Outcome::Compensated(Ok(())) => {
+                self.records.push(RecordChange::Close { step, at: self.now });
+                Event::UndoCompleted { step }
+            }
+            Outcome::Compensated(Err(error)) => self.undo_failed(step, error),
+        };
+        self.record(&event)
+    }
+
+    fn completed(&mut self, step: StepIdx, done: &Done, by: By) -> Result<Event, Error> {
+        let context = crate::context::Context::of_run(&self.run.spec.inputs, &self.run.state);
+        let size = context.size() + done.output.as_str().len();
+        if size > limits::CONTEXT_BYTES {
+            let most = limits::CONTEXT_BYTES;
+            let error = StepError::permanent(format_args!(
+                "with this output the context has {size} bytes; at most {most} are allowed"
+            ));
+            return Ok(self.execute_failed(step, &error));
+        }
+        if let Some(what) = done.provisions.clone() {
+            self.records.push(RecordChange::Open { step, what, at: self.now });
+        }
+        Ok(Event::StepCompleted { step, output: done.output.clone(), by })
+    }
+
+    fn failure(&self, step: StepIdx, class: Class, error: &StepError) -> Failure {
+        Failure {
+            effect: error.effect,
+            class,
+            retry_after: error.retry_after,
+            chance: chance(self.run.spec.id, step, self.run.tip.len),
+        }
+    }
+
+    fn options(&self, step: StepIdx) -> Options {
+        let used = self.run.state.plan().step(step);
+        self.registry.find(&used.step).map(|known| known.options(used)).unwrap_or_default()
+    }
+
+    fn execute_failed(&self, step: StepIdx, error: &StepError) -> Event {
+        let wait = |wait| Event::StepWaits { step, wait };
+        let (effect, then) = match &error.kind {
+            Kind::NotYet(after) => return wait(Wait::Until(self.now.plus(*after))),
+            Kind::AwaitSignal { name, timeout } => {
+                let until = timeout.map(|after| self.now.plus(after));
+                return wait(Wait::Signal { name: name.clone(), until });
+            }
+            Kind::AwaitApproval { timeout } => {
+                return wait(Wait::Approval { until: timeout.map(|after| self.now.plus(after)) });
+            }
+            Kind::CannotDecode => (Effect::Clean, Then::Park(ParkReason::CannotDecode)),
+            Kind::Failed(class) => {
+                let failure = self.failure(step, *class, error);
+                let options = self.options(step);
+                (error.effect, after_failure(&self.run.state, step, &failure, self.now, &options))
+            }
+        };
+        Event::StepFailed { step, effect, error: error.text.clone(), then }
+    }
+
+    fn undo_failed(&self, step: StepIdx, error: &StepError) -> Event {
+        let then = match &error.kind {
+            Kind::NotYet(after) => {
+                return Event::UndoWaits { step, until: self.now.plus(*after) };
+            }
+            Kind::CannotDecode => UndoThen::Park(ParkReason::CannotDecode),
+            Kind::Failed(class) => {
+                let failure = self.failure(step, *class, error);
+                let options = self.options(step);
+                after_undo_failure(&self.run.state, step, &failure, self.now, &options)
+            }
+            _ => UndoThen::Residue,
+        };
+        Event::UndoFailed { step, error: error.text.clone(), then }
+    }
+
+    /// What a probe's answer means; nothing, if the run has moved on while it was asked.
+    fn probed(
+        &mut self,
+        start: Start,
+        found: &Result<Probe<Done>, StepError>,
+    ) -> Result<Option<Event>, Error> {
+        let step = start.step;
+        let still_asked = |command: &Command| match command {
+            Command::Probe { step: asked, .. } => !start.back && *asked == step,
+            Command::ProbeBack { step: asked } => start.back && *asked == step,
+            _ => false,
+        };
+        if !self.run.state.commands().iter().any(still_asked) {
+            return Ok(None);
+        }
+        if start.back {
+            let found = match found {
+                Ok(Probe::Present(done)) => Some(done.output.clone()),
+                _ => None,
+            };
+            return Ok(Some(Event::UndoProbed { step, found }));
+        }
+        let superseded = self.run.state.step(step).superseded;
+        let finding = match found {
+            Ok(Probe::Present(done)) if !superseded => {
+                return self.completed(step, done, By::Probe).map(Some);
+            }
+            Ok(Probe::Absent) => {
+                let unknown_since = self.run.state.step(step).unknown_since;
+                let settled = unknown_since.unwrap_or_default().plus(self.options(step).settle);
+                if self.now < settled { Finding::AbsentTooSoon(settled) } else { Finding::Absent }
+            }
+            _ => Finding::CannotTell,
+        };
+        Ok(Some(Event::StepProbed { step, finding }))
+    }
+
+    /// Records whatever ought to begin now and says which bodies that are. A probe that is under
+    /// way (`asked`) is not asked again.
+    pub(super) fn begin(&mut self, asked: &[Start]) -> Result<Vec<Start>, Error> {
+        let mut starts: Vec<Start> = Vec::new();
+        loop {
+            let rows = self.rows.len();
+            for command in self.run.state.commands() {
+                if command.not_before() > self.now {
+                    continue;
+                }
+                let start = self.obey(&command)?;
+                if let Some(start) = start.filter(|s| !asked.contains(s) && !starts.contains(s)) {
+                    starts.push(start);
+                }
+                let turns = matches!(
+                    command,
+                    Command::PassDeadline { .. }
+                        | Command::EndHold { .. }
+                        | Command::Expire { .. }
+                        | Command::Park { .. }
+                );
+                if turns {
+                    break;
+                }
+            }
+            if self.rows.len() == rows {
+                return Ok(starts);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: &Command) -> Result<Option<Start>, Error> {
+        let state = &self.run.state;
+        let start = |step, phase, back| Some(Start { step, phase, back });
+        let (event, start) = match command {
+            Command::Execute { step, .. } => {
+                let attempt = state.step(*step).attempts + 1;
+                (Event::StepStarted { step: *step, attempt }, start(*step, Phase::Execute, false))
+            }
+            Command::Compensate { step, .. } => {
+                let attempt = state.step(*step).undo_attempts + 1;
+                (Event::UndoStarted { step: *step, attempt }, start(*step, Phase::Compensate, true))
+            }
+            Command::Probe { step, .. } => return Ok(start(*step, Phase::Probe, false)),
+            Command::ProbeBack { step } => return Ok(start(*step, Phase::Probe, true)),
+            Command::Deliver { step } => {
+                let Some(output) = state.signal_for(*step) else { return Ok(None) };
+                (Event::StepCompleted { step: *step, output, by: By::Signal }, None)
+            }
+            Command::Expire { step, .. } => {
+                let error = StepError::permanent("what it waited for did not come in time").clean();
+                (self.execute_failed(*step, &error), None)
+            }
+            Command::ParkStep { step, reason } => {
+                (Event::StepParked { step: *step, reason: *reason }, None)
+            }
+            Command::Park { reason } => (Event::Parked { reason: *reason }, None),
+            Command::PassDeadline { .. } => (Event::DeadlinePassed, None),
+            Command::EndHold { .. } => (Event::HoldEnded, None),
+        };
+        self.record(&event)?;
+        Ok(start)
+    }
+}
