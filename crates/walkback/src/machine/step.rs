@@ -103,11 +103,13 @@ pub(crate) struct StepState {
     pub(crate) undo: Undo,
     /// The output, once it is done (or was found done by a probe).
     pub(crate) output: Option<Json>,
-    /// Some attempt of this round may have done something without our hearing of it.
+    /// Some attempt of this round may have done something without our hearing of it; one that said
+    /// "not yet" has.
     pub(crate) maybe_made: bool,
     /// An outcome is unknown: look (probe) before executing again (rule S5).
     pub(crate) must_look: bool,
-    /// The round's data was edited after it may have made something: that goes first (rule S12).
+    /// The round's data was edited after it may have made something: that is undone first or, where
+    /// there is no undo, looked for (rule S12).
     pub(crate) superseded: bool,
     /// The probe that goes before the undo of an unknown effect was made.
     pub(crate) looked_back: bool,
@@ -130,12 +132,11 @@ pub(crate) struct StepState {
 }
 
 impl StepState {
-    /// What would have to be taken back now. A body under way counts as unknown, and so does one
-    /// that said "not yet".
+    /// What would have to be taken back now. A body under way counts as unknown.
     pub(crate) fn made(&self) -> Made<'_> {
         match (&self.output, &self.forward) {
             (Some(output), _) => Made::Known(output),
-            (None, Forward::Running | Forward::LookAgainAt(_)) => Made::Unknown,
+            (None, Forward::Running) => Made::Unknown,
             (None, _) if self.maybe_made => Made::Unknown,
             (None, _) => Made::Nothing,
         }
@@ -153,6 +154,15 @@ impl StepState {
     /// Whether it was begun at all, in this round.
     pub(crate) fn begun(&self) -> bool {
         self.forward != Forward::Idle
+    }
+
+    pub(crate) fn abandoned(&self) -> bool {
+        self.undo == Undo::Abandoned
+    }
+
+    /// Whether it was begun in any round.
+    pub(crate) fn ever_begun(&self) -> bool {
+        self.begun() || self.started_at.is_some()
     }
 
     /// Whether it waits for a moment, a retry, a signal or an approval.
