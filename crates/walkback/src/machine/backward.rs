@@ -27,7 +27,8 @@ impl State {
     /// Whether such an undo comes before any `execute` may begin. A parked one lets the others
     /// finish.
     pub(super) fn making_room(&self) -> bool {
-        let first = |idx| self.undoes_first(idx) && !matches!(self.steps[idx].undo, Undo::Parked(_));
+        let first =
+            |idx| self.undoes_first(idx) && !matches!(self.steps[idx].undo, Undo::Parked(_));
         (0..self.steps.len()).any(first)
     }
 

@@ -88,7 +88,7 @@ impl State {
         let step = &self.steps[idx];
         match &step.forward {
             Forward::Idle => {
-                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() })
+                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() });
             }
             Forward::LookAgainAt(at) => {
                 commands.push(Command::Execute { step: idx, not_before: *at });
@@ -97,7 +97,7 @@ impl State {
                 commands.push(Command::Probe { step: idx, not_before: *at });
             }
             Forward::RetryAt(_) if step.must_look => {
-                commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome })
+                commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome });
             }
             Forward::RetryAt(at) => commands.push(Command::Execute { step: idx, not_before: *at }),
             Forward::Awaiting(wait) => self.command_awaiting(idx, wait, commands),

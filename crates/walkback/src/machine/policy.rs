@@ -36,7 +36,7 @@ impl Failure {
             return None;
         }
         let ceiling = u64::try_from(retry.ceiling(failures).as_micros()).unwrap_or(u64::MAX);
-        let jittered = u128::from(ceiling) * u128::from(self.chance) >> 64;
+        let jittered = (u128::from(ceiling) * u128::from(self.chance)) >> 64;
         let wait = Duration::from_micros(u64::try_from(jittered).unwrap_or(u64::MAX));
         Some(now.plus(wait.max(self.retry_after.unwrap_or_default())))
     }

@@ -101,10 +101,8 @@ fn a_poisoned_run_that_is_cancelled_walks_back() {
     let mut run = run(&json!(["a"]));
     dies(&mut run, 5);
     run.does(&Event::Parked { reason: ParkReason::Poison }).does(&Event::CancelRequested);
-    run.is(Status::Compensating).wants(&[Command::Compensate {
-        step: 0,
-        not_before: crate::time::Timestamp::default(),
-    }]);
+    run.is(Status::Compensating)
+        .wants(&[Command::Compensate { step: 0, not_before: crate::time::Timestamp::default() }]);
     assert!(run.state.runs_alone());
 }
 

@@ -3,9 +3,7 @@
 use serde_json::json;
 
 use super::{Run, at, compensate, completed, edited, execute, probed, resumed, run, step};
-use crate::machine::{
-    By, Command, Effect, Event, Finding, ParkReason, Status, Then, UndoThen,
-};
+use crate::machine::{By, Command, Effect, Event, Finding, ParkReason, Status, Then, UndoThen};
 
 /// A run whose first step ended so, and that was paused then.
 fn paused_after(facts: serde_json::Value, effect: Effect) -> Run {

@@ -5,9 +5,7 @@ use serde_json::json;
 use super::{
     Run, at, compensate, completed, failed, output, resumed, retried, run, run_until, signal, step,
 };
-use crate::machine::{
-    By, Command, Effect, Event, ParkReason, Status, StepStatus, Then, UndoThen,
-};
+use crate::machine::{By, Command, Effect, Event, ParkReason, Status, StepStatus, Then, UndoThen};
 
 /// A run of three steps that all are done and is rolled back.
 fn turned() -> Run {
@@ -211,7 +209,11 @@ fn a_rollback_is_refused_where_something_behind_a_pivot_has_no_undo() {
         let mut run = run(&steps);
         let all = 0..run.state.plan().len();
         run.runs(all).is(Status::Completed);
-        if fits { run.does(&Event::RollbackRequested) } else { run.refuses(&Event::RollbackRequested) };
+        if fits {
+            run.does(&Event::RollbackRequested)
+        } else {
+            run.refuses(&Event::RollbackRequested)
+        };
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    Run, approval, at, completed, compensate, execute, execute_at, failed, probed, resumed,
+    Run, approval, at, compensate, completed, execute, execute_at, failed, probed, resumed,
     retried, run, run_until, signal, signal_named, step, waits,
 };
 use crate::machine::{

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{Run, approval, at, edited, run, signal_named, step, waits};
-use crate::machine::{Effect, Event, ParkReason, Request, Status, Then, UndoThen, Verdict, Wait};
+use crate::machine::{
+    By, Effect, Event, ParkReason, Request, Status, Then, UndoThen, Verdict, Wait,
+};
 
 const COLUMNS: [&str; 8] = [
     "pending",
@@ -53,9 +55,8 @@ fn request(name: &str) -> Request {
 }
 
 /// What records `request` of step 0.
-fn event(request: &Request) -> Option<Event> {
-    use crate::machine::By;
-    Some(match request {
+fn event(request: &Request) -> Event {
+    match request {
         Request::Cancel => Event::CancelRequested,
         Request::Pause => Event::PauseRequested,
         Request::Resume => Event::Resumed { set: None },
@@ -69,7 +70,7 @@ fn event(request: &Request) -> Option<Event> {
         Request::Approve(step) => super::completed(*step, By::Approval),
         Request::Deny(step) => super::failed(*step, Effect::Clean, Then::WalkBack),
         Request::Hold => Event::HoldSet { until: at(99) },
-    })
+    }
 }
 
 /// A run of one step, after these events.
@@ -150,7 +151,7 @@ fn walking_back() -> Vec<(&'static str, &'static str, Run)> {
         ("compensating", "", after(&[started(), Event::CancelRequested])),
         ("parked backward", "", paused),
         ("parked backward", "p", undo(UndoThen::Park(ParkReason::UndoHalted))),
-        ("completed", "", after(&[started(), super::completed(0, crate::machine::By::Execute)])),
+        ("completed", "", after(&[started(), super::completed(0, By::Execute)])),
         ("failed", "ol", undo(UndoThen::Residue)),
         ("failed", "l", abandoned),
         ("rolled_back", "", undone),
@@ -180,7 +181,10 @@ fn every_command_fits_exactly_where_the_table_says() {
             };
             let found = run.state.permits(&request(name));
             let so_already = name == "abandon" && found == Verdict::AlreadySo && marks == "l";
-            assert!(found == expected || so_already, "{name} of a {column} run ({marks}): {found:?}");
+            assert!(
+                found == expected || so_already,
+                "{name} of a {column} run ({marks}): {found:?}"
+            );
             if expected == Verdict::Fits {
                 legal.push(name);
             }
@@ -199,7 +203,7 @@ fn what_a_command_records_is_legal_exactly_when_it_fits() {
     for (column, _, run) in runs() {
         for (name, _) in TABLE {
             let request = request(name);
-            let Some(event) = event(&request) else { continue };
+            let event = event(&request);
             let mut run = run.clone();
             if name == "deny" && run.state.body_under_way() {
                 continue;

@@ -70,89 +70,92 @@ impl Bug {
 
     /// What an engine with this bug records when `event` happened.
     pub(super) fn told(self, node: &Node, event: &Event) -> Vec<Event> {
+        let told = self.misheard(node, event).or_else(|| self.mishandled(node, event));
+        told.unwrap_or_else(|| vec![event.clone()])
+    }
+
+    /// The bugs in what becomes of a body's end.
+    fn misheard(self, node: &Node, event: &Event) -> Option<Vec<Event>> {
         let turned = node.saga.turned();
-        let mut told = event.clone();
-        match (self, &mut told) {
-            (Self::UnknownRecordedAsClean, Event::StepFailed { effect, .. }) => {
-                *effect = Effect::Clean;
+        Some(match (self, event) {
+            (Self::UnknownRecordedAsClean, Event::StepFailed { step, then, .. }) => {
+                vec![given_up(*step, Effect::Clean, then.clone())]
             }
-            (Self::UndoBesideALivingExecute, Event::Parked { reason })
-                if *reason == ParkReason::BodyStillRunning && !turned =>
-            {
-                let mut ends = living(node, |step| given_up(step, Effect::Unknown, Then::WalkBack));
-                ends.retain(|_| node.saga.plan().facts(0).undo);
-                return ends;
-            }
-            (Self::UndoneInTheOrderOfTheList, event) => mirror(node, event),
-            (Self::CancelForgotten, Event::CancelRequested)
-            | (Self::PauseForgotten, Event::PauseRequested)
-            | (Self::TakeoverForgotten, Event::TakenOver)
-            | (Self::NotYetForgotten, Event::StepWaits { wait: Wait::Until(_), .. }) => {
-                return Vec::new();
-            }
-            (Self::AbsentSuppressesTheUndo, Event::UndoProbed { step, found: None }) => {
-                let (step, attempt) = (*step, node.saga.step(*step).undo_attempts + 1);
-                return vec![
-                    told,
-                    Event::UndoStarted { step, attempt },
-                    Event::UndoCompleted { step },
-                ];
-            }
-            (Self::TakeoverCountsAsSuccess, Event::TakenOver) => {
-                return living(node, |step| success(step, By::Execute));
-            }
-            (Self::TakeoverCountsAsCleanFailure, Event::TakenOver) => {
-                let retry = Then::RetryAt(NOW);
-                let mut events = living(node, |step| given_up(step, Effect::Clean, retry.clone()));
-                events.push(told);
-                return events;
-            }
-            (Self::DrainedSuccessThrownAway, Event::StepCompleted { step, by, .. })
-                if turned && *by == By::Execute =>
-            {
-                return vec![given_up(*step, Effect::Clean, Then::WalkBack)];
-            }
-            (Self::ResidueForgotten, Event::UndoFailed { step, then, .. })
-                if *then == UndoThen::Residue =>
-            {
-                return vec![Event::UndoCompleted { step: *step }];
-            }
-            (Self::AbandonedRecordedAsResolved, Event::Abandoned { step }) => {
-                return vec![Event::Resolved { step: *step }];
-            }
-            (Self::ProbeNotAsked, Event::StepStarted { step, .. }) if node.saga.may_probe(*step) => {
-                let unasked = Event::StepProbed { step: *step, finding: Finding::Absent };
-                return vec![unasked, told];
-            }
-            (Self::CannotTellTakenForPresent, Event::StepProbed { step, finding })
-                if *finding == Finding::CannotTell =>
-            {
-                return vec![success(*step, By::Probe)];
-            }
-            (Self::NotYetRecordedAsCleanFailure, Event::StepWaits { step, wait })
-                if matches!(wait, Wait::Until(_)) && !turned =>
-            {
-                return vec![given_up(*step, Effect::Clean, Then::RetryAt(NOW))];
-            }
-            (Self::HoldSkipped, Event::StepFailed { then, .. })
+            (Self::HoldSkipped, Event::StepFailed { step, effect, then, .. })
                 if matches!(then, Then::HoldUntil(_)) =>
             {
-                *then = Then::WalkBack;
+                vec![given_up(*step, *effect, Then::WalkBack)]
             }
-            (Self::HaltIgnored, Event::UndoFailed { step, then, .. })
-                if matches!(then, UndoThen::Park(_)) =>
+            (
+                Self::DrainedSuccessThrownAway,
+                Event::StepCompleted { step, by: By::Execute, .. },
+            ) if turned => {
+                vec![given_up(*step, Effect::Clean, Then::WalkBack)]
+            }
+            (Self::NotYetForgotten, Event::StepWaits { wait: Wait::Until(_), .. }) => vec![],
+            (
+                Self::NotYetRecordedAsCleanFailure,
+                Event::StepWaits { step, wait: Wait::Until(_) },
+            ) if !turned => vec![given_up(*step, Effect::Clean, Then::RetryAt(NOW))],
+            (Self::ResidueForgotten, Event::UndoFailed { step, then: UndoThen::Residue, .. })
+            | (Self::HaltIgnored, Event::UndoFailed { step, then: UndoThen::Park(_), .. }) => {
+                vec![Event::UndoCompleted { step: *step }]
+            }
+            (
+                Self::CannotTellTakenForPresent,
+                Event::StepProbed { step, finding: Finding::CannotTell },
+            ) => vec![success(*step, By::Probe)],
+            (Self::AbsentSuppressesTheUndo, Event::UndoProbed { step, found: None }) => {
+                let (step, attempt) = (*step, node.saga.step(*step).undo_attempts + 1);
+                let begun = Event::UndoStarted { step, attempt };
+                vec![event.clone(), begun, Event::UndoCompleted { step }]
+            }
+            _ => return None,
+        })
+    }
+
+    /// The bugs in what is done about claims, people and order.
+    fn mishandled(self, node: &Node, event: &Event) -> Option<Vec<Event>> {
+        Some(match (self, event) {
+            (
+                Self::UndoBesideALivingExecute,
+                Event::Parked { reason: ParkReason::BodyStillRunning },
+            ) if !node.saga.turned() => {
+                let facts = |step: &usize| node.saga.plan().facts(*step);
+                let undone = |step: &usize| facts(step).undo && !facts(step).pivot;
+                let give_up = |step| given_up(step, Effect::Unknown, Then::WalkBack);
+                let given_up = living(node).filter(undone).map(give_up);
+                given_up.collect()
+            }
+            (Self::UndoneInTheOrderOfTheList, event) => vec![mirror(node, event)],
+            (Self::CancelForgotten, Event::CancelRequested)
+            | (Self::PauseForgotten, Event::PauseRequested)
+            | (Self::TakeoverForgotten, Event::TakenOver) => vec![],
+            (Self::TakeoverCountsAsSuccess, Event::TakenOver) => {
+                living(node).map(|step| success(step, By::Execute)).collect()
+            }
+            (Self::TakeoverCountsAsCleanFailure, Event::TakenOver) => {
+                let failed = |step| given_up(step, Effect::Clean, Then::RetryAt(NOW));
+                living(node).map(failed).chain([event.clone()]).collect()
+            }
+            (Self::AbandonedRecordedAsResolved, Event::Abandoned { step }) => {
+                vec![Event::Resolved { step: *step }]
+            }
+            (Self::ProbeNotAsked, Event::StepStarted { step, .. })
+                if node.saga.may_probe(*step) =>
             {
-                return vec![Event::UndoCompleted { step: *step }];
+                let unasked = Event::StepProbed { step: *step, finding: Finding::Absent };
+                vec![unasked, event.clone()]
             }
-            _ => {}
-        }
-        vec![told]
+            _ => return None,
+        })
     }
 }
 
-fn living(node: &Node, event: impl Fn(usize) -> Event) -> Vec<Event> {
+/// The steps whose `execute` is alive.
+fn living(node: &Node) -> impl Iterator<Item = usize> + '_ {
     let alive = |step: &usize| node.world.live(*step) == Live::Execute;
-    (0..node.saga.plan().len()).filter(alive).map(event).collect()
+    (0..node.saga.plan().len()).filter(alive)
 }
 
 fn success(step: usize, by: By) -> Event {
@@ -167,12 +170,14 @@ fn mirrored(node: &Node, step: usize) -> usize {
     node.saga.plan().len() - 1 - step
 }
 
-fn mirror(node: &Node, event: &mut Event) {
+fn mirror(node: &Node, event: &Event) -> Event {
+    let mut told = event.clone();
     if let Event::UndoStarted { step, .. }
     | Event::UndoCompleted { step }
     | Event::UndoFailed { step, .. }
-    | Event::UndoWaits { step, .. } = event
+    | Event::UndoWaits { step, .. } = &mut told
     {
         *step = mirrored(node, *step);
     }
+    told
 }

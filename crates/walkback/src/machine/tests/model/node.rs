@@ -283,8 +283,7 @@ impl Actions<'_> {
         self.ask(&Request::Retry(None), Event::RetryRequested { step: None });
         self.ask(&Request::Rollback, Event::RollbackRequested);
         if self.shape.kinds.contains(&Kind::Signal) {
-            let event =
-                Event::SignalReceived { name: "s".to_owned(), payload: output(), id: None };
+            let event = Event::SignalReceived { name: "s".to_owned(), payload: output(), id: None };
             self.ask(&Request::Signal(None), event);
         }
         for step in steps {

@@ -98,7 +98,8 @@ impl Shape {
         let dots: Vec<usize> = structure.match_indices('.').map(|(at, _)| at).collect();
         assert_eq!(dots.len(), kinds.len());
         let earlier = |&step: &StepIdx, other: &StepIdx| {
-            *other < step && in_a_list(&structure[dots[*other]..dots[step]], structure, dots[*other])
+            *other < step
+                && in_a_list(&structure[dots[*other]..dots[step]], structure, dots[*other])
         };
         let before = (0..kinds.len())
             .map(|step| (0..kinds.len()).filter(|other| earlier(&step, other)).fold(0, with))

@@ -156,8 +156,8 @@ impl World {
 
     fn started(&mut self, shape: &Shape, step: StepIdx, round: usize) {
         let kind = shape.kinds[step];
-        let preceding_done = (0..shape.len())
-            .all(|other| !shape.precedes(other, step) || self.sites[other].done);
+        let preceding_done =
+            (0..shape.len()).all(|other| !shape.precedes(other, step) || self.sites[other].done);
         self.demand(preceding_done, "I11: a step starts only after what precedes it is done");
         self.demand(!self.turned, "S6: nothing new starts on the walk back");
         self.demand(!self.paused && !self.stopped, "S9: nothing starts in a paused run");
@@ -364,8 +364,7 @@ impl World {
     /// The promise that `saga` breaks where it stands, if it does.
     pub(super) fn judge(&self, shape: &Shape, saga: &State) -> Option<&'static str> {
         let status = saga.status();
-        let moving =
-            matches!(status, Status::Pending | Status::Running | Status::Compensating);
+        let moving = matches!(status, Status::Pending | Status::Running | Status::Compensating);
         let sites = || shape.kinds.iter().zip(&self.sites).enumerate();
         let there = |site: &Site| site.effects.iter().any(|count| *count > 0);
         let left = |site: &Site| matches!(site.ended, Ended::Residue | Ended::Abandoned);
