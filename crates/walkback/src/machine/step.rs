@@ -98,6 +98,7 @@ pub(crate) enum Made<'a> {
 
 /// Everything that is known of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact, whatever the others are")]
 pub(crate) struct StepState {
     pub(crate) forward: Forward,
     pub(crate) undo: Undo,

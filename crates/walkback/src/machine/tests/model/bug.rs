@@ -81,9 +81,10 @@ impl Bug {
             (Self::UnknownRecordedAsClean, Event::StepFailed { step, then, .. }) => {
                 vec![given_up(*step, Effect::Clean, then.clone())]
             }
-            (Self::HoldSkipped, Event::StepFailed { step, effect, then, .. })
-                if matches!(then, Then::HoldUntil(_)) =>
-            {
+            (
+                Self::HoldSkipped,
+                Event::StepFailed { step, effect, then: Then::HoldUntil(_), .. },
+            ) => {
                 vec![given_up(*step, *effect, Then::WalkBack)]
             }
             (
@@ -124,8 +125,7 @@ impl Bug {
                 let facts = |step: &usize| node.saga.plan().facts(*step);
                 let undone = |step: &usize| facts(step).undo && !facts(step).pivot;
                 let give_up = |step| given_up(step, Effect::Unknown, Then::WalkBack);
-                let given_up = living(node).filter(undone).map(give_up);
-                given_up.collect()
+                living(node).filter(undone).map(give_up).collect()
             }
             (Self::UndoneInTheOrderOfTheList, event) => vec![mirror(node, event)],
             (Self::CancelForgotten, Event::CancelRequested)

@@ -373,7 +373,7 @@ impl World {
             site.done && (site.skipped || kind.waits() || there(site))
         };
         let clean = |(_, (kind, site)): (usize, (&Kind, &Site))| {
-            !(kind.undo() && there(site)) && !open(kind, site) && !left(site)
+            !(open(kind, site) || left(site) || kind.undo() && there(site))
         };
         let listed = |(step, (kind, site)): (usize, (&Kind, &Site))| {
             let said = saga.residue().any(|residue| residue == step);
