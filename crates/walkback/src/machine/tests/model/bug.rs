@@ -7,6 +7,9 @@ use crate::machine::{By, Command, Effect, Event, Finding, ParkReason, Then, Undo
 use super::node::{NOW, Node};
 use super::world::Live;
 
+const COMPLETED: &str = "completed: every step is done";
+const ROLLED_BACK: &str = "rolled back: nothing is left";
+
 /// One way to get it wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bug {
@@ -32,32 +35,35 @@ pub(super) enum Bug {
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 19] = [
-        Self::UnknownRecordedAsClean,
-        Self::UndoBesideALivingExecute,
-        Self::UndoneInTheOrderOfTheList,
-        Self::CancelForgotten,
-        Self::PauseForgotten,
-        Self::AbsentSuppressesTheUndo,
-        Self::TakeoverCountsAsSuccess,
-        Self::TakeoverCountsAsCleanFailure,
-        Self::TakeoverForgotten,
-        Self::DrainedSuccessThrownAway,
-        Self::ResidueForgotten,
-        Self::AbandonedRecordedAsResolved,
-        Self::ProbeNotAsked,
-        Self::CannotTellTakenForPresent,
-        Self::NotYetForgotten,
-        Self::NotYetRecordedAsCleanFailure,
-        Self::HoldSkipped,
-        Self::PivotUnmarked,
-        Self::HaltIgnored,
+    /// Each bug, and the promise that it breaks first.
+    pub(super) const ALL: [(Self, &str); 19] = [
+        (Self::UnknownRecordedAsClean, ROLLED_BACK),
+        (Self::UndoBesideALivingExecute, "I13: no undo beside an execute"),
+        (Self::UndoneInTheOrderOfTheList, "S7: the walk back is the reverse of the structure"),
+        (Self::CancelForgotten, "S6: nothing new starts on the walk back"),
+        (Self::PauseForgotten, "S9: nothing starts in a paused run"),
+        (Self::AbsentSuppressesTheUndo, ROLLED_BACK),
+        (Self::TakeoverCountsAsSuccess, COMPLETED),
+        (Self::TakeoverCountsAsCleanFailure, ROLLED_BACK),
+        (Self::TakeoverForgotten, "I15: no limbo"),
+        (Self::DrainedSuccessThrownAway, ROLLED_BACK),
+        (Self::ResidueForgotten, ROLLED_BACK),
+        (Self::AbandonedRecordedAsResolved, ROLLED_BACK),
+        (Self::ProbeNotAsked, "S5: look before executing again"),
+        (Self::CannotTellTakenForPresent, COMPLETED),
+        (Self::NotYetForgotten, "I15: no limbo"),
+        (Self::NotYetRecordedAsCleanFailure, ROLLED_BACK),
+        (Self::HoldSkipped, "S6: nothing ends undone without a reason"),
+        (Self::PivotUnmarked, "S10: behind a pivot nothing turns"),
+        (Self::HaltIgnored, ROLLED_BACK),
     ];
 
     /// What an engine with this bug does where the machine says `command`.
     pub(super) fn bent(self, node: &Node, command: &Command) -> Command {
         match (self, command) {
-            (Self::UndoneInTheOrderOfTheList, Command::Compensate { step, not_before }) => {
+            (Self::UndoneInTheOrderOfTheList, Command::Compensate { step, not_before })
+                if node.saga.walked_forward() =>
+            {
                 let step = mirrored(node, *step);
                 Command::Compensate { step, not_before: *not_before }
             }
@@ -125,9 +131,11 @@ impl Bug {
                 let facts = |step: &usize| node.saga.plan().facts(*step);
                 let undone = |step: &usize| facts(step).undo && !facts(step).pivot;
                 let give_up = |step| given_up(step, Effect::Unknown, Then::WalkBack);
-                living(node).filter(undone).map(give_up).collect()
+                vec![give_up(living(node).find(undone)?)]
             }
-            (Self::UndoneInTheOrderOfTheList, event) => vec![mirror(node, event)],
+            (Self::UndoneInTheOrderOfTheList, event) if node.saga.walked_forward() => {
+                vec![mirror(node, event)]
+            }
             (Self::CancelForgotten, Event::CancelRequested)
             | (Self::PauseForgotten, Event::PauseRequested)
             | (Self::TakeoverForgotten, Event::TakenOver) => vec![],
