@@ -20,7 +20,7 @@ use node::{Action, Budget, Node};
 use shape::{Kind, Shape, shapes};
 
 /// What CI explores at least.
-const STATES: usize = 1_500_000;
+const STATES: usize = 1_000_000;
 /// A prime: sagas are taken this far apart, so that those explored differ.
 const STRIDE: usize = 67;
 const PROMISE: &str = "every promise holds";
@@ -84,7 +84,7 @@ const ROWS: [(usize, Budget); 9] = [
     (3, budget(1, 0, 0, 0)),
     (3, budget(0, 1, 0, 0)),
     (4, budget(0, 0, 0, 0)),
-    (2, budget(1, 2, 1, 0)),
+    (2, budget(1, 1, 1, 0)),
 ];
 
 const fn budget(claims: u8, people: u8, waits: u8, stops: u8) -> Budget {
@@ -134,7 +134,8 @@ fn every_planted_bug_is_found() {
 /// Whether `bug` shows, by the promise that it breaks, in a step alone or beside a plain one.
 fn found(bug: Bug, breaks: &str) -> bool {
     let pairs = shapes(2).into_iter().filter(|shape| shape.kinds[0] == Kind::Plain);
-    let shapes = shapes(1).into_iter().chain(pairs).collect();
+    let timeless = |shape| Shape { deadline: false, ..shape };
+    let shapes = shapes(1).into_iter().chain(pairs).map(timeless).collect();
     let explorer = Explorer { shapes, budget: budget(1, 1, 1, 1), bug: Some(bug) };
     match explorer.explore(1) {
         Ok(states) => eprintln!("{bug:?}: not found in {states} states"),

@@ -89,7 +89,7 @@ pub(super) struct Shape {
     pub(super) structure: &'static str,
     pub(super) kinds: Vec<Kind>,
     /// For each step, the steps that must be done before it: one bit each.
-    before: Vec<u8>,
+    pub(super) before: Vec<u8>,
     pub(super) deadline: bool,
 }
 
@@ -104,7 +104,7 @@ impl Shape {
         let before = (0..kinds.len())
             .map(|step| (0..kinds.len()).filter(|other| earlier(&step, other)).fold(0, with))
             .collect();
-        let deadline = structure.len().is_multiple_of(2);
+        let deadline = kinds.iter().map(|kind| *kind as usize).sum::<usize>().is_multiple_of(2);
         Self { structure, kinds: kinds.to_vec(), before, deadline }
     }
 
