@@ -44,8 +44,8 @@ impl App {
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
-        store::open(&self.place).await
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        store::open(&self.place)
     }
 }
 

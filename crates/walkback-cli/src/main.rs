@@ -18,7 +18,8 @@ mod pending;
 mod store;
 
 fn main() -> ExitCode {
-    // GUARD: `walkback::guard_main_if_asked();` comes here, before anything else.
+    // Before there is a thread or a runtime: this process may be a guard of another.
+    walkback::guard_main_if_asked();
     let cli = args::Cli::parse();
     log::begin(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

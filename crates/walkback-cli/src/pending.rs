@@ -2,52 +2,47 @@
 
 use std::path::Path;
 
-use walkback::{MemoryStore, Mistakes, Order, StoreError};
+use serde::Deserialize;
+use walkback::{Mistakes, Order, Steps};
 
-/// For `walkback::SqliteStore::open`.
-pub(crate) async fn sqlite(path: &Path) -> Result<MemoryStore, StoreError> {
-    std::future::ready(()).await;
-    Err(StoreError::Unusable {
-        place: format!("sqlite:{}", path.display()),
-        why: "SQLite is not in this build".to_owned(),
-    })
+/// For `walkback::Definition`, JSON only.
+#[derive(Deserialize)]
+pub(crate) struct Definition {
+    kind: Option<String>,
+    steps: Steps,
 }
-
-/// For `walkback::Definition`.
-pub(crate) struct Definition;
 
 impl Definition {
     pub(crate) fn read(path: &Path) -> Result<Self, Mistakes> {
-        Err(Mistakes(vec![format!("definition `{}`: not in this build", path.display())]))
+        let wrong = |why: String| Mistakes(vec![format!("definition `{}`: {why}", path.display())]);
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
     }
 
     /// `Order::definition(&definition)`, then the name.
-    pub(crate) fn order(&self, name: Option<String>) -> Order {
-        Order::kind(name.unwrap_or_default())
+    pub(crate) fn order(self, name: Option<String>) -> Order {
+        Order::list(name.or(self.kind).unwrap_or_else(|| "adhoc".to_owned()), self.steps)
     }
-}
-
-/// For `SqliteStore::open(from)?.backup(to)`.
-pub(crate) async fn backup(from: &Path, _to: &Path) -> Result<(), StoreError> {
-    sqlite(from).await.map(drop)
 }
 
 /// For `walkback::verify`.
 pub(crate) mod verify {
     use std::io::BufRead;
-    use std::time::Duration;
 
+    use serde::Serialize;
     use walkback::store::Store;
     use walkback::{SagaId, StoreError};
 
+    #[derive(Serialize)]
     pub(crate) struct Report {
         pub(crate) runs: u64,
         pub(crate) rows: u64,
         pub(crate) violations: Vec<Violation>,
         pub(crate) late: Vec<Violation>,
-        pub(crate) elapsed: Duration,
+        pub(crate) unlisted: u64,
     }
 
+    #[derive(Serialize)]
     pub(crate) struct Violation {
         pub(crate) promise: &'static str,
         pub(crate) saga: SagaId,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use walkback::{Engine, MemoryStore, Registry};
+use walkback::{Engine, MemoryStore, Registry, SqliteStore};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -44,11 +44,11 @@ pub(crate) fn choose(flag: Option<&str>) -> Result<Place, Failure> {
 ///
 /// # Errors
 /// If the store cannot be used.
-pub(crate) async fn open(place: &Place) -> Result<Engine, Failure> {
+pub(crate) fn open(place: &Place) -> Result<Engine, Failure> {
     let registry = registry();
     Ok(match place {
         Place::Memory => Engine::new(registry, MemoryStore::new())?,
-        Place::Sqlite(path) => Engine::new(registry, crate::pending::sqlite(path).await?)?,
+        Place::Sqlite(path) => Engine::new(registry, SqliteStore::open(path)?)?,
     })
 }
 

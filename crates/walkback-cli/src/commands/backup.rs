@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use serde_json::json;
+use walkback::SqliteStore;
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::pending;
 use crate::store::Place;
 
 /// The arguments.
@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &App, args: BackupArgs) -> Outcome {
         let why = format!("`{}` is there already: expected a new file", args.file.display());
         return Err(Failure::new(Exit::Usage, why));
     }
-    pending::backup(path, &args.file).await?;
+    SqliteStore::open(path)?.backup(&args.file).await?;
     if app.out.json {
         app.out.json(&json!({"store": app.place.to_string(), "file": args.file}))?;
     } else {

@@ -23,7 +23,7 @@ pub(crate) struct CancelArgs {
 pub(crate) async fn run(app: &App, args: CancelArgs) -> Outcome {
     let CancelArgs { id, reason, actor } = args;
     let asked = Asked { actor: actor.unwrap_or_else(user), reason };
-    let changed = app.engine().await?.cancel_saga(id, &asked).await?;
+    let changed = app.engine()?.cancel_saga(id, &asked).await?;
     if app.out.json {
         app.out.json(&json!({"id": id, "changed": changed}))?;
     } else if changed {

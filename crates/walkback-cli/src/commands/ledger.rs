@@ -21,7 +21,7 @@ pub(crate) struct LedgerArgs {
 }
 
 pub(crate) async fn run(app: &App, args: LedgerArgs) -> Outcome {
-    let rows = app.engine().await?.ledger(args.id, 0).await?;
+    let rows = app.engine()?.ledger(args.id, 0).await?;
     if app.out.json {
         for row in &rows {
             app.out.json(&LedgerRow::new(args.id, row)?)?;

@@ -47,7 +47,7 @@ fn statuses() -> impl TypedValueParser<Value = Status> {
 pub(crate) async fn run(app: &App, args: ListArgs) -> Outcome {
     let ListArgs { statuses, kind, labels, limit, after } = args;
     let filter = Filter { statuses, kind, labels, parked: None, after, limit };
-    let sagas = app.engine().await?.list_sagas(filter).await?;
+    let sagas = app.engine()?.list_sagas(filter).await?;
     if app.out.json {
         app.out.json(&sagas)?;
         return Ok(Exit::Done);

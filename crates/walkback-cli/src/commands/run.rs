@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::follow::{Ended, Show, follow};
 use crate::labour::{Labour, News, who};
 use crate::order::OrderArgs;
-use crate::output::saga;
+use crate::output::{live, saga};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ pub(crate) struct RunArgs {
 
 pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     let order = args.order.order()?;
-    let engine = app.engine().await?;
+    let engine = app.engine()?;
     let started = engine.start_saga(order).await?;
     if !started.created {
         eprintln!("its key is known: this is the saga that has it, {}", started.id);
@@ -46,7 +46,7 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     let labour = Labour { concurrency: None, queues: Vec::new(), until: Until::Stopped };
     let labour = labour.work(&engine, leave.clone(), |news| {
         if let News::Waits(by) = news {
-            eprintln!("{} works on this store: watching", who(by.as_ref()));
+            live::say(&format!("{} works on this store: watching", who(by.as_ref())));
         }
     });
     let mut labour = pin!(labour);

@@ -16,7 +16,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) async fn run(app: &App, args: ShowArgs) -> Outcome {
-    let view = app.engine().await?.show_saga(args.id).await?;
+    let view = app.engine()?.show_saga(args.id).await?;
     if app.out.json {
         app.out.json(&view)?;
         return Ok(Exit::Done);

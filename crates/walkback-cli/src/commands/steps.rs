@@ -16,7 +16,8 @@ pub(crate) fn run(app: &App) -> Outcome {
     }
     let mut table = Table::new(&["STEP", "UNDO", "LOOKS", "DATA"]);
     for step in &steps {
-        let undo = step.no_undo.as_ref().map_or("yes", |no| no.why).replace('_', " ");
+        let undo =
+            step.no_undo.as_ref().map_or("yes", |no| no.reason.unwrap_or(no.why)).replace('_', " ");
         let looks = if step.probe { "yes" } else { "" };
         table.row(vec![text(&step.step), text(undo), text(looks)], data(step));
     }

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use serde_json::{Value, json};
+use serde::Serialize;
 use walkback::SagaId;
 
 use crate::commands::{App, Outcome};
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::table::{Fit, Table, text};
 use crate::output::time;
-use crate::pending::verify::{Report, Violation, verify};
+use crate::pending::verify::{Report, verify};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -38,16 +39,18 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) async fn run(app: &App, args: VerifyArgs) -> Outcome {
     let effects = args.effects.as_deref().map(open).transpose()?;
-    let engine = app.engine().await?;
+    let engine = app.engine()?;
     if let Some(id) = args.id {
         // Of a saga that is not there nothing would be found.
         engine.ledger(id, 0).await?;
     }
+    let begun = time::now();
     let report = verify(engine.store(), args.id, effects).await?;
+    let elapsed = time::now().since(begun);
     if app.out.json {
-        app.out.json(&document(&report))?;
+        app.out.json(&Document { report: &report, elapsed_ms: elapsed.as_millis() })?;
     } else {
-        tell(app, &report)?;
+        tell(app, &report, elapsed)?;
     }
     Ok(if report.violations.is_empty() { Exit::Done } else { Exit::RolledBack })
 }
@@ -59,20 +62,15 @@ fn open(file: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
     Ok(Box::new(BufReader::new(opened?)))
 }
 
-fn document(report: &Report) -> Value {
-    let found = |all: &[Violation]| -> Vec<Value> {
-        all.iter().map(|v| json!({"promise": v.promise, "saga": v.saga, "what": v.what})).collect()
-    };
-    json!({
-        "runs": report.runs,
-        "rows": report.rows,
-        "violations": found(&report.violations),
-        "late": found(&report.late),
-        "elapsed_ms": report.elapsed.as_millis(),
-    })
+/// The report, and how long it took.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    elapsed_ms: u128,
 }
 
-fn tell(app: &App, report: &Report) -> Result<(), Failure> {
+fn tell(app: &App, report: &Report, elapsed: Duration) -> Result<(), Failure> {
     let found = [("violation", &report.violations), ("late", &report.late)];
     let mut table = Table::new(&["FOUND", "PROMISE", "SAGA", "WHAT"]);
     for (name, all) in found {
@@ -89,11 +87,14 @@ fn tell(app: &App, report: &Report) -> Result<(), Failure> {
         1 => "1 violation".to_owned(),
         many => format!("{many} violations"),
     };
-    let rate = report.rows as f64 / report.elapsed.as_secs_f64().max(1e-6);
+    if report.unlisted > 0 {
+        app.out.line(&format!("{} more are not listed", report.unlisted))?;
+    }
+    let rate = report.rows as f64 / elapsed.as_secs_f64().max(1e-6);
     app.out.line(&format!(
         "{violations} in {} sagas, {} rows ({}, {rate:.0} rows/s)",
         report.runs,
         report.rows,
-        time::duration(report.elapsed)
+        time::duration(elapsed)
     ))
 }

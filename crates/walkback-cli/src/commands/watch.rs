@@ -15,7 +15,7 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) async fn run(app: &App, args: WatchArgs) -> Outcome {
-    let engine = app.engine().await?;
+    let engine = app.engine()?;
     let json = app.out.json;
     let show = if json { Show::Json(app.out.clone()) } else { Show::for_people(&app.out) };
     match follow(&engine, args.id, show, false, &app.stop).await? {

@@ -38,7 +38,7 @@ fn runs(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) async fn run(app: &App, args: WorkArgs) -> Outcome {
-    let engine = app.engine().await?;
+    let engine = app.engine()?;
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
     let labour = Labour { concurrency: Some(args.concurrency), queues: args.queues, until };
     let tell = |news| match news {

@@ -1,5 +1,7 @@
 //! The live view: a table of the steps that is drawn again over itself.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use walkback::machine::StepStatus;
 use walkback::{SagaView, StepResult};
@@ -25,6 +27,7 @@ impl Live {
         // A template without mistakes: the fallback is never drawn.
         let style = ProgressStyle::with_template("{msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        *drawn() = Some(bar.clone());
         Self { out, bar, frame: 0 }
     }
 
@@ -38,7 +41,6 @@ impl Live {
     /// Draws it for the last time.
     pub(crate) fn end(&mut self, saga: &SagaView) {
         self.draw(saga);
-        self.bar.abandon();
     }
 
     fn lines(&self, saga: &SagaView) -> Vec<String> {
@@ -64,6 +66,37 @@ impl Live {
         let status = saga.status.name();
         format!("{}  {}  {status}  {took}", self.out.bold(&saga.kind), saga.id)
     }
+}
+
+/// What is written next begins on a line of its own.
+impl Drop for Live {
+    fn drop(&mut self) {
+        drawn().take();
+        self.bar.abandon();
+        // A terminal that is gone needs no line.
+        self.out.line("").ok();
+    }
+}
+
+/// The view that is on the terminal now.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn drawn() -> MutexGuard<'static, Option<ProgressBar>> {
+    DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes something else, above the view if one is drawn.
+pub(crate) fn beside<T>(write: impl FnOnce() -> T) -> T {
+    let bar = drawn().clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Says something to a person who did not ask for it on stdout.
+pub(crate) fn say(text: &str) {
+    beside(|| eprintln!("{text}"));
 }
 
 fn mark(status: StepStatus, spinner: &'static str) -> &'static str {

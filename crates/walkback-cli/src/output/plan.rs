@@ -4,7 +4,7 @@ use walkback::describe::{NoUndoView, Place, PlanView, PlannedStep, PlannedUndo, 
 
 use crate::output::Out;
 use crate::output::table::{Fit, Table, number, text};
-use crate::output::time::duration;
+use crate::output::time::exact;
 
 /// The plan's lines.
 pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
@@ -33,7 +33,7 @@ fn forward(plan: &PlanView) -> Table {
             number(Some(step.step_idx)),
             text(format!("{}{}", brackets(&rows, at), step.step)),
             text(step.scope.as_deref().unwrap_or_default()),
-            number(Some(duration(step.options.timeout.0))),
+            number(Some(exact(step.options.timeout.0))),
             text(tries(step.options.retry)),
         ];
         table.row(cells, remarks(step));
@@ -52,7 +52,7 @@ fn back(plan: &PlanView) -> Table {
             number(Some(undo.step_idx)),
             text(format!("{}{}", brackets(&rows, at), undo.step)),
             text(undo.scope.as_deref().unwrap_or_default()),
-            number(undone.then(|| duration(step.options.compensate_timeout.0))),
+            number(undone.then(|| exact(step.options.compensate_timeout.0))),
             text(if undone { tries(step.options.compensate_retry) } else { String::new() }),
         ];
         table.row(cells, what(undo));
@@ -78,7 +78,7 @@ fn no_undo(no_undo: &NoUndoView) -> String {
 }
 
 fn remarks(step: &PlannedStep) -> String {
-    let hold = step.options.hold_on_failure.map(|hold| format!("holds {}", duration(hold.0)));
+    let hold = step.options.hold_on_failure.map(|hold| format!("holds {}", exact(hold.0)));
     let facts = [
         step.pivot.then(|| "pivot: from its start on only forward".to_owned()),
         (!step.options.repeatable).then(|| "not repeatable".to_owned()),
@@ -88,12 +88,12 @@ fn remarks(step: &PlannedStep) -> String {
     facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// `5, 1.0s to 1m 00s apart`.
+/// `5, 1s to 1m apart`.
 fn tries(retry: RetryView) -> String {
     if retry.attempts == 1 {
         return "1".to_owned();
     }
-    let (first, most) = (duration(retry.backoff.0.0), duration(retry.backoff.1.0));
+    let (first, most) = (exact(retry.backoff.0.0), exact(retry.backoff.1.0));
     format!("{}, {first} to {most} apart", retry.attempts)
 }
 

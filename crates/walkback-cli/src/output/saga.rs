@@ -25,6 +25,9 @@ pub(crate) fn summary(saga: &SagaView, out: &Out) -> Vec<String> {
         Status::Parked => vec![format!("saga {id} is parked and waits for a person")],
         status => vec![format!("saga {id} is {}", status.name())],
     };
+    if let Some(width) = out.width {
+        lines = lines.iter().flat_map(|line| wrap(line, width)).collect();
+    }
     lines.extend(parked(saga));
     lines.extend(residue(saga, out));
     lines

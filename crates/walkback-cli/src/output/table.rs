@@ -36,11 +36,11 @@ pub(crate) fn number(number: Option<impl ToString>) -> Cell {
 /// A status in its colour, after `mark`.
 pub(crate) fn status(name: &str, mark: &str) -> Cell {
     let colour = match name {
-        "completed" => Some(Color::Green),
-        "rolled_back" | "compensated" | "compensating" => Some(Color::Yellow),
-        "failed" | "compensation_failed" => Some(Color::Red),
-        "parked" => Some(Color::Magenta),
-        "running" => Some(Color::Cyan),
+        "completed" => Some(Color::DarkGreen),
+        "rolled_back" | "compensated" | "compensating" => Some(Color::DarkYellow),
+        "failed" | "compensation_failed" => Some(Color::DarkRed),
+        "parked" => Some(Color::DarkMagenta),
+        "running" => Some(Color::DarkCyan),
         _ => None,
     };
     Cell { text: format!("{mark}{name}"), right: false, colour }

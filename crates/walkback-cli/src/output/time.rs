@@ -21,6 +21,21 @@ pub(crate) fn duration(length: Duration) -> String {
     }
 }
 
+/// `2s`, `1h 30m`: a duration that somebody set, in full.
+pub(crate) fn exact(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+        (length.subsec_millis().into(), "ms"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts.map(|(count, unit)| format!("{count}{unit}")).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
 /// `2026-11-24 03:20:01Z`.
 pub(crate) fn moment(at: Timestamp) -> String {
     let text = at.to_string();
@@ -67,6 +82,12 @@ mod tests {
         let shown = [0, 340, 1_250, 59_999, 184_000, 7_500_000, 273_600_000]
             .map(|ms| duration(Duration::from_millis(ms)));
         assert_eq!(shown, ["0ms", "340ms", "1.2s", "59.9s", "3m 04s", "2h 05m", "3d 04h"]);
+    }
+
+    #[test]
+    fn durations_that_were_set_are_shown_in_full() {
+        let shown = [0, 60_000, 5_400_000, 1_500].map(|ms| exact(Duration::from_millis(ms)));
+        assert_eq!(shown, ["0s", "1m", "1h 30m", "1s 500ms"]);
     }
 
     #[test]
