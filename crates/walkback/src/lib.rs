@@ -28,6 +28,15 @@ mod time;
 mod wiring;
 mod worker;
 
+/// What [`Engine::plan`], [`Registry::describe_steps`] and [`Registry::describe_kinds`] tell.
+pub mod describe {
+    pub use crate::engine::{
+        NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView,
+    };
+    pub use crate::registry::{KindDescription, StepDescription};
+    pub use crate::time::Span;
+}
+
 pub use attempt::Attempt;
 pub use clock::{Clock, SystemClock};
 pub use context::Context;

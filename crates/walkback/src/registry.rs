@@ -16,6 +16,10 @@ use crate::saga::Saga;
 use crate::step::Step;
 use crate::step_fn::StepFn;
 
+mod describe;
+
+pub use describe::{KindDescription, StepDescription};
+
 /// The steps and kinds that a process knows. Its mistakes are reported all at once by
 /// [`Engine::new`](crate::Engine::new).
 ///
