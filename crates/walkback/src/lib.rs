@@ -24,6 +24,7 @@ mod step;
 mod step_fn;
 pub mod store;
 mod time;
+mod verify;
 mod wiring;
 mod worker;
 
@@ -48,4 +49,5 @@ pub use step::{Effect, Probe, Step};
 pub use step_fn::{StepFn, step_fn};
 pub use store::{Filter, MemoryStore, StoreError};
 pub use time::{Timestamp, parse_duration};
+pub use verify::{Report, Violation, verify};
 pub use worker::{Until, Worker};
