@@ -11,11 +11,12 @@ use crate::time::Timestamp;
 impl State {
     /// Whether an `execute` of step `idx` may begin, its time apart.
     pub(super) fn may_execute(&self, idx: StepIdx) -> bool {
-        let step = &self.steps[idx];
+        let (step, facts) = (&self.steps[idx], self.plan.facts(idx));
         let ready =
             matches!(step.forward, Forward::Idle | Forward::RetryAt(_) | Forward::LookAgainAt(_));
+        let look = step.must_look && (facts.probe || !facts.repeatable);
         ready
-            && !step.must_look
+            && !look
             && !step.superseded
             && step.undo == Undo::Idle
             && !self.turned()
