@@ -23,6 +23,8 @@ mod saga;
 mod step;
 mod step_fn;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time;
 mod verify;
 mod wiring;
