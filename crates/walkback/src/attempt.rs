@@ -27,6 +27,7 @@ pub(crate) struct Facts {
     pub(crate) stop: CancellationToken,
     pub(crate) threads: TaskTracker,
     pub(crate) progress: Progress,
+    pub(crate) stderr: Mutex<String>,
 }
 
 /// How far bodies of this process say they are: `done` of `total`, for live views.
@@ -116,6 +117,16 @@ impl Attempt {
     /// leaves. What it returns then is still recorded.
     pub fn stop(&self) -> &CancellationToken {
         &self.0.stop
+    }
+
+    /// Keeps what a program wrote to its standard error with the attempt.
+    pub(crate) fn keep_stderr(&self, text: &str) {
+        text.trim_end().clone_into(&mut self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn take_stderr(&self) -> Option<String> {
+        let text = std::mem::take(&mut *self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// Says how far it is, `done` of `total`; shown by live views, not stored.

@@ -1,5 +1,6 @@
 //! The steps that every binary knows.
 
+mod command;
 mod echo;
 mod fail;
 mod sleep;
@@ -8,5 +9,9 @@ use crate::registry::Registry;
 
 /// Adds them.
 pub(crate) fn add(registry: Registry) -> Registry {
-    registry.dynamic(echo::Echo).dynamic(fail::Fail).dynamic(sleep::Sleep)
+    registry
+        .dynamic(echo::Echo)
+        .dynamic(fail::Fail)
+        .dynamic(sleep::Sleep)
+        .dynamic(command::Command::default())
 }

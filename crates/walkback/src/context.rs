@@ -187,10 +187,20 @@ impl Context {
 
     /// The whole context as JSON.
     pub(crate) fn to_json(&self) -> Json {
-        let merged = self.merged();
+        Self::encode(&self.merged())
+    }
+
+    fn encode(merged: &Merged) -> Json {
         let texts: BTreeMap<&String, Json> =
             merged.iter().filter_map(|(name, member)| Some((name, member.json()?))).collect();
         Json::of(&texts).unwrap_or_else(|_| Json::empty_object())
+    }
+
+    /// The whole context as JSON with, if it is known, the step's own `output` as a member.
+    pub(crate) fn with_output(&self, output: Option<&Json>) -> Json {
+        let mut merged = self.merged();
+        merged.extend(output.map(|output| ("output".to_owned(), Member::Value(output.clone()))));
+        Self::encode(&merged)
     }
 
     /// Bytes of the context as it counts against its limit.

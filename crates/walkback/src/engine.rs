@@ -28,6 +28,8 @@ pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
 
 /// How often to look at a run that another process works on.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often to look where this process works and tells of every rest by itself.
+const LOOK_BESIDE_WORKER: Duration = Duration::from_secs(5);
 /// Plans kept, by the text of their steps, as runs of one kind share them.
 const PLANS: usize = 1_000;
 
@@ -56,7 +58,7 @@ pub(crate) struct Inner {
     pub(crate) progress: Progress,
     local: Mutex<Option<Local>>,
     plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
-    waiters: Mutex<HashMap<SagaId, Vec<oneshot::Sender<()>>>>,
+    waiters: Mutex<HashMap<SagaId, Vec<oneshot::Sender<Status>>>>,
 }
 
 /// A run that was started.
@@ -240,17 +242,17 @@ impl Engine {
     /// If there is none of this id, or the store cannot be used.
     pub async fn wait_for_rest(&self, id: SagaId) -> Result<Status, Error> {
         loop {
-            let (told, mut rest) = oneshot::channel();
-            lock(&self.0.waiters).entry(id).or_default().push(told);
+            let mut rest = self.0.rest_of(id);
             let head = self.0.store.head(id).await?.ok_or(Error::NotFound(id))?;
             if head.status.at_rest() {
                 return Ok(head.status);
             }
             tokio::select! {
-                _ = &mut rest => {}
-                () = self.0.clock.sleep(LOOK) => {}
+                Ok(status) = &mut rest => return Ok(status),
+                () = self.0.look_again() => {}
             }
-            lock(&self.0.waiters).entry(id).or_default().retain(|waiter| !waiter.is_closed());
+            drop(rest);
+            self.0.forget_waiters(id);
         }
     }
 }
@@ -326,7 +328,31 @@ impl Inner {
             self.progress.forget(run.spec.id);
             for waiter in lock(&self.waiters).remove(&run.spec.id).unwrap_or_default() {
                 // A waiter that is gone needs no telling.
-                waiter.send(()).ok();
+                waiter.send(run.state.status()).ok();
+            }
+        }
+    }
+
+    /// Waits until it is time to look at a run whose rest nobody has told of.
+    async fn look_again(&self) {
+        let works = lock(&self.local).is_some();
+        self.clock.sleep(if works { LOOK_BESIDE_WORKER } else { LOOK }).await;
+    }
+
+    /// Told when the run comes to rest in this process.
+    fn rest_of(&self, id: SagaId) -> oneshot::Receiver<Status> {
+        let (told, rest) = oneshot::channel();
+        lock(&self.waiters).entry(id).or_default().push(told);
+        rest
+    }
+
+    /// Forgets those who no longer wait.
+    fn forget_waiters(&self, id: SagaId) {
+        let mut waiters = lock(&self.waiters);
+        if let Some(of_run) = waiters.get_mut(&id) {
+            of_run.retain(|waiter| !waiter.is_closed());
+            if of_run.is_empty() {
+                waiters.remove(&id);
             }
         }
     }
@@ -345,7 +371,7 @@ impl Inner {
             fence: 0,
             at: self.clock.now(),
             actor: asked.map(|asked| asked.actor.as_str()),
-            reason: asked.and_then(|asked| asked.reason.as_deref()),
+            remark: asked.and_then(|asked| Some(("reason", asked.reason.as_deref()?))),
         };
         let rows = vec![run.record(event, &writer)?];
         let hash = run.tip.hash;

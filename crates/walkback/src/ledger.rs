@@ -36,7 +36,7 @@ pub struct Row {
     pub fence: u64,
     /// When.
     pub at: Timestamp,
-    /// What the event says, as JSON; for a person's request also the `reason`.
+    /// What the event says, as JSON; for a person's request also the `reason`, of a program its `stderr`.
     pub payload: String,
     /// The hash of the row before; of the first row, of what the run was started with.
     pub previous: RowHash,
@@ -102,7 +102,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) fence: u64,
     pub(crate) at: Timestamp,
     pub(crate) actor: Option<&'a str>,
-    pub(crate) reason: Option<&'a str>,
+    /// Added to the payload: a person's `reason`, or the `stderr` of a body's program.
+    pub(crate) remark: Option<(&'a str, &'a str)>,
 }
 
 /// The end of a ledger, to which rows are added.
@@ -129,7 +130,7 @@ impl Tip {
             claim: writer.claim,
             fence: writer.fence,
             at: writer.at,
-            payload: payload(event, writer.reason)?,
+            payload: payload(event, writer.remark)?,
             previous: self.hash,
         };
         *self = Self { len: self.len + 1, hash: row.hash(saga) };
@@ -137,13 +138,13 @@ impl Tip {
     }
 }
 
-/// What `event` says, without its name; a person's `reason` is added as its last member.
-fn payload(event: &Event, reason: Option<&str>) -> Result<String, serde_json::Error> {
+/// What `event` says, without its name; a remark is added as its last member.
+fn payload(event: &Event, remark: Option<(&str, &str)>) -> Result<String, serde_json::Error> {
     let tagged = serde_json::to_string(event)?;
     let unit = tagged.starts_with('"');
     let bare = if unit { "{}" } else { &tagged[event.kind().len() + 4..tagged.len() - 1] };
-    let Some(reason) = reason else { return Ok(bare.to_owned()) };
+    let Some((name, text)) = remark else { return Ok(bare.to_owned()) };
     let comma = if unit { "" } else { "," };
     let open = &bare[..bare.len() - 1];
-    Ok(format!("{open}{comma}\"reason\":{}}}", serde_json::to_string(reason)?))
+    Ok(format!("{open}{comma}\"{name}\":{}}}", serde_json::to_string(text)?))
 }

@@ -9,6 +9,7 @@ mod dynamic;
 mod engine;
 mod erased;
 mod error;
+mod guard;
 mod id;
 mod json;
 pub mod ledger;
@@ -39,6 +40,7 @@ pub use engine::{
     Asked, Engine, Enlistment, ParkedView, Residue, SagaView, Start, StepResult, Waiting,
 };
 pub use error::{Error, Mistakes, StepError};
+pub use guard::guard_main_if_asked;
 pub use id::{BadSagaId, SagaId};
 pub use json::{Json, JsonError};
 pub use machine::Status;
@@ -49,6 +51,8 @@ pub use registry::Registry;
 pub use saga::{Order, Saga};
 pub use step::{Effect, Probe, Step};
 pub use step_fn::{StepFn, step_fn};
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 pub use store::{Filter, MemoryStore, StoreError};
 pub use time::{Timestamp, parse_duration};
 pub use verify::{Report, Violation, verify};

@@ -1,5 +1,6 @@
 //! A run in memory: what it was started with, its state, and the end of its ledger.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -63,6 +64,7 @@ impl Run {
         Head {
             status,
             current_step: self.state.current_step(),
+            steps: self.steps_in_short(),
             cancel_requested: self.state.cancel_requested(),
             error: self.state.error().and_then(|error| serde_json::to_string(&error).ok()),
             parked: self.state.parked().map(|parked| parked.reason.to_string()),
@@ -73,6 +75,25 @@ impl Run {
             len: self.tip.len,
             hash: self.tip.hash,
         }
+    }
+
+    fn steps_in_short(&self) -> String {
+        let mut text = String::from("[");
+        for (idx, step) in self.state.steps().iter().enumerate() {
+            let comma = if idx == 0 { "" } else { "," };
+            let letter = self.state.step_status(idx).letter();
+            // Writing to a string cannot fail.
+            write!(text, "{comma}\"{letter}{}", step.attempts).ok();
+            if step.undo_attempts > 0 {
+                write!(text, ".{}", step.undo_attempts).ok();
+            }
+            if step.round_from > 0 {
+                write!(text, "@{}", step.round_from).ok();
+            }
+            text.push('"');
+        }
+        text.push(']');
+        text
     }
 
     /// When there is something to do for it, if there will be by itself.

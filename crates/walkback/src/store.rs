@@ -18,8 +18,12 @@ use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Pragmas, SqliteStore};
 
 /// What a store's methods return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -93,11 +97,13 @@ pub struct Claim {
     saga: SagaId,
     id: ClaimId,
     fence: u64,
+    /// Where the store keeps the run, if it counts that way.
+    place: i64,
 }
 
 impl Claim {
-    fn new(saga: SagaId, id: ClaimId, fence: u64) -> Self {
-        Self { saga, id, fence }
+    fn new(saga: SagaId, id: ClaimId, fence: u64, place: i64) -> Self {
+        Self { saga, id, fence, place }
     }
 
     /// The run it is for.
@@ -159,6 +165,9 @@ pub struct Head {
     pub status: Status,
     /// The lowest step that is not done.
     pub current_step: StepIdx,
+    /// Every step in short, as a JSON list: status letter, attempts, then `.` undo attempts and
+    /// `@` the first row of its round where these are not zero.
+    pub steps: String,
     /// Whether a cancel was accepted.
     pub cancel_requested: bool,
     /// Why it walks back, as JSON.

@@ -303,7 +303,7 @@ impl Foreman<'_> {
                 fence: claim.fence(),
                 at: now,
                 actor: None,
-                reason: None,
+                remark: None,
             };
             rows.push(run.record(&Event::Parked { reason: ParkReason::NoCapableWorker }, &writer)?);
         }

@@ -10,7 +10,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::Writer;
 use crate::limits;
-use crate::machine::Event;
+use crate::machine::{Event, Status};
 use crate::recipe::Steps;
 use crate::run::Run;
 use crate::saga::{Order, What};
@@ -26,13 +26,35 @@ impl Engine {
     /// Every mistake in the order at once, or a key that belongs to a run that was started
     /// differently; nothing is stored then.
     pub async fn start_saga(&self, order: impl Into<Order>) -> Result<Start, Error> {
-        let order = order.into();
+        self.start_as(SagaId::new(), order.into()).await
+    }
+
+    /// Starts a saga and waits until it is at rest, whoever works on it.
+    ///
+    /// # Errors
+    /// As [`Engine::start_saga`].
+    pub async fn start_and_wait(&self, order: impl Into<Order>) -> Result<(Start, Status), Error> {
+        let id = SagaId::new();
+        let mut rest = self.0.rest_of(id);
+        let started = self.start_as(id, order.into()).await;
+        if let Ok(Start { created: true, .. }) = started {
+            tokio::select! {
+                Ok(status) = &mut rest => return Ok((started?, status)),
+                () = self.0.look_again() => {}
+            }
+        }
+        self.0.forget_waiters(id);
+        let started = started?;
+        Ok((started, self.wait_for_rest(started.id).await?))
+    }
+
+    async fn start_as(&self, id: SagaId, order: Order) -> Result<Start, Error> {
         let (kind, steps, inputs) = self.resolve(&order)?;
         let stored: Arc<str> =
             serde_json::to_string(&steps).map_err(|e| mistake(e.to_string()))?.into();
         let now = self.0.clock.now();
         let spec = Spec {
-            id: SagaId::new(),
+            id,
             kind: kind.into(),
             steps: stored,
             inputs,
@@ -45,7 +67,7 @@ impl Engine {
         };
         let plan = self.0.plan(&spec.steps).map_err(|e| mistake(e.to_string()))?;
         let mut run = Run::new(spec.clone(), plan);
-        let writer = Writer { claim: ClaimId::NONE, fence: 0, at: now, actor: None, reason: None };
+        let writer = Writer { claim: ClaimId::NONE, fence: 0, at: now, actor: None, remark: None };
         let rows = vec![run.record(&Event::Accepted, &writer)?];
         let new = NewRun { spec, rows, head: run.head() };
         self.accept(run, new).await

@@ -61,13 +61,13 @@ impl State {
     }
 
     pub(super) fn undo_completed(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
-        let turned = self.turned();
+        let (turned, rows) = (self.turned(), self.rows + 1);
         let step = self.undo_ended(idx)?;
         if turned {
             step.undo = Undo::Done;
             step.compensated_at = Some(at);
         } else {
-            step.open_round();
+            step.open_round(rows);
         }
         Ok(())
     }

@@ -161,10 +161,11 @@ impl State {
         if idx >= self.steps.len() || !self.may_probe(idx) {
             return Err("the step is not to be probed now");
         }
+        let rows = self.rows + 1;
         let step = &mut self.steps[idx];
         match finding {
             Finding::AbsentTooSoon(again) => step.forward = Forward::RetryAt(again),
-            Finding::Absent if step.superseded => step.open_round(),
+            Finding::Absent if step.superseded => step.open_round(rows),
             Finding::Absent | Finding::CannotTell => {
                 step.must_look = false;
                 step.forward = Forward::RetryAt(at);

@@ -150,7 +150,7 @@ impl State {
 
     /// The data was edited: what this step did under the old data goes first.
     fn supersede(&mut self, idx: StepIdx) {
-        let facts = self.plan.facts(idx);
+        let (facts, rows) = (self.plan.facts(idx), self.rows + 1);
         let step = &mut self.steps[idx];
         if step.passed() || !step.begun() || step.forward == Forward::Running {
             return;
@@ -163,7 +163,7 @@ impl State {
                 step.forward = Forward::RetryAt(Timestamp::default());
             }
         } else {
-            step.open_round();
+            step.open_round(rows);
         }
     }
 }

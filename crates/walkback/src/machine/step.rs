@@ -45,6 +45,22 @@ impl StepStatus {
             Self::Resolved => "resolved",
         }
     }
+
+    /// The letter that stands for it in a run's head.
+    pub(crate) const fn letter(self) -> char {
+        match self {
+            Self::Pending => 'p',
+            Self::Running => 'r',
+            Self::Completed => 'c',
+            Self::Failed => 'f',
+            Self::Skipped => 's',
+            Self::Compensating => 'k',
+            Self::Compensated => 'd',
+            Self::CompensationFailed => 'x',
+            Self::Abandoned => 'a',
+            Self::Resolved => 'm',
+        }
+    }
 }
 
 /// The way forward of one step.
@@ -115,6 +131,8 @@ pub(crate) struct StepState {
     pub(crate) looked_back: bool,
     /// Rounds before this one.
     pub(crate) round: u32,
+    /// The ledger's length when this round was opened.
+    pub(crate) round_from: u64,
     /// Edits of the run's data that this round sees.
     pub(crate) edits: usize,
     /// Attempts that failed and count, since the round or a person's retry began.
@@ -171,9 +189,11 @@ impl StepState {
     }
 
     /// Forgets the round that is over; the next starts from nothing.
-    pub(crate) fn open_round(&mut self) {
+    /// `rows` is the length of the ledger after the event that opens it.
+    pub(crate) fn open_round(&mut self, rows: u64) {
         *self = Self {
             round: self.round + 1,
+            round_from: rows,
             attempts: self.attempts,
             undo_attempts: self.undo_attempts,
             started_at: self.started_at,

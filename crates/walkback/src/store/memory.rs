@@ -59,7 +59,7 @@ impl KeptRun {
         self.fence += 1;
         self.owner = Some(worker);
         self.run.owner = Some(id);
-        Claim::new(self.run.spec.id, id, self.fence)
+        Claim::new(self.run.spec.id, id, self.fence, 0)
     }
 
     fn disown(&mut self) {

@@ -17,7 +17,7 @@ use crate::machine::{Event, ParkReason};
 use crate::run::Run;
 use crate::store::{Appended, Claim, Transition};
 use crate::time::Timestamp;
-use crate::worker::perform::{Outcome, Performance, STOP_GRACE, Start};
+use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
 
 /// How long bodies may take to return when the worker leaves, before they are dropped.
@@ -29,10 +29,10 @@ pub(super) struct Drive {
     claim: Claim,
     run: Run,
     orphaned: bool,
-    bodies: JoinSet<Outcome>,
+    bodies: JoinSet<Ended>,
     under_way: Vec<UnderWay>,
     /// Outcomes that are not committed yet.
-    ended: Vec<(Start, Outcome)>,
+    ended: Vec<(Start, Ended)>,
     quiet: Option<Quiet>,
 }
 
@@ -170,8 +170,8 @@ impl Drive {
         if self.orphaned && draft.run.state.body_under_way() {
             draft.record(&Event::TakenOver)?;
         }
-        for (start, outcome) in &self.ended {
-            draft.ended(*start, outcome)?;
+        for (start, ended) in &self.ended {
+            draft.ended(*start, ended)?;
         }
         let asked: Vec<Start> = self.under_way.iter().map(|body| body.start).collect();
         let starts = match occasion {
@@ -277,20 +277,18 @@ impl Drive {
         }
     }
 
-    fn take_in(&mut self, ended: Result<(Id, Outcome), tokio::task::JoinError>) {
-        let (task, outcome) = match ended {
-            Ok((task, outcome)) => (task, Ok(outcome)),
+    fn take_in(&mut self, ended: Result<(Id, Ended), tokio::task::JoinError>) {
+        let (task, ended) = match ended {
+            Ok((task, ended)) => (task, Ok(ended)),
             Err(error) => (error.id(), Err(error)),
         };
         let Some(at) = self.under_way.iter().position(|body| body.task == task) else { return };
         let start = self.under_way.swap_remove(at).start;
-        let outcome = outcome.unwrap_or_else(|error| {
-            Outcome::failed(
-                start.phase,
-                StepError::transient(format_args!("the body {}", panicked(error))),
-            )
+        let ended = ended.unwrap_or_else(|error| {
+            let error = StepError::transient(format_args!("the body {}", panicked(error)));
+            Ended { outcome: Outcome::failed(start.phase, error), stderr: None }
         });
-        self.ended.push((start, outcome));
+        self.ended.push((start, ended));
     }
 
     /// Somebody else wrote: the state is read again, so that a cancel reaches the bodies.

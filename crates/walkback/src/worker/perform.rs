@@ -31,6 +31,13 @@ pub(super) struct Start {
     pub(super) back: bool,
 }
 
+/// How a body ended, and what its program wrote to its standard error.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) stderr: Option<String>,
+}
+
 /// How a body ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -86,6 +93,7 @@ impl Performance {
             stop: stop.clone(),
             threads: threads.clone(),
             progress,
+            stderr: std::sync::Mutex::default(),
         });
         let made = match state.made() {
             Made::Known(output) => Effect::Known(output.clone()),
@@ -105,7 +113,13 @@ impl Performance {
 
     /// Runs the body to its end. It may take its time, and when told to stop a little more; then
     /// it is dropped. Threads it left are awaited as long as they live.
-    pub(super) async fn perform(self) -> Outcome {
+    pub(super) async fn perform(self) -> Ended {
+        let attempt = self.attempt.clone();
+        let outcome = self.outcome().await;
+        Ended { outcome, stderr: attempt.take_stderr() }
+    }
+
+    async fn outcome(self) -> Outcome {
         let (step, attempt, context) = (self.step, self.attempt, self.context);
         let time = Time { limit: self.limit, stop: self.stop, threads: self.threads };
         match self.phase {
@@ -130,12 +144,13 @@ impl Time {
             return result;
         }
         self.stop.cancel();
+        let timed_out = format!("timed out after {:?}", self.limit);
         if let Ok(result) = tokio::time::timeout(STOP_GRACE, &mut body).await {
-            return result;
+            return result.map_err(|error| StepError { text: format!("{timed_out}: {error}"), ..error });
         }
         drop(body);
         self.threads.close();
         self.threads.wait().await;
-        Err(StepError::transient(format_args!("timed out after {:?}", self.limit)))
+        Err(StepError::transient(timed_out))
     }
 }

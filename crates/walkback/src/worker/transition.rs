@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::step::Probe;
 use crate::store::Claim;
 use crate::time::Timestamp;
-use crate::worker::perform::{Outcome, Start};
+use crate::worker::perform::{Ended, Outcome, Start};
 
 /// A commit in the making, on a run that already stands as it will after it.
 pub(super) struct Draft<'a> {
@@ -41,12 +41,16 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn record(&mut self, event: &Event) -> Result<(), Error> {
+        self.record_with(event, None)
+    }
+
+    fn record_with(&mut self, event: &Event, stderr: Option<&str>) -> Result<(), Error> {
         let writer = Writer {
             claim: self.claim.id(),
             fence: self.claim.fence(),
             at: self.now,
             actor: None,
-            reason: None,
+            remark: stderr.map(|text| ("stderr", text)),
         };
         let row = self.run.record(event, &writer)?;
         self.rows.push(row);
@@ -54,9 +58,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes in how a body ended.
-    pub(super) fn ended(&mut self, start: Start, outcome: &Outcome) -> Result<(), Error> {
+    pub(super) fn ended(&mut self, start: Start, ended: &Ended) -> Result<(), Error> {
         let step = start.step;
-        let event = match outcome {
+        let event = match &ended.outcome {
             Outcome::Executed(Ok(done)) => self.completed(step, done, By::Execute)?,
             Outcome::Executed(Err(error)) => self.execute_failed(step, error),
             Outcome::Probed(found) => match self.probed(start, found)? {
@@ -69,7 +73,7 @@ impl<'a> Draft<'a> {
             }
             Outcome::Compensated(Err(error)) => self.undo_failed(step, error),
         };
-        self.record(&event)
+        self.record_with(&event, ended.stderr.as_deref())
     }
 
     fn completed(&mut self, step: StepIdx, done: &Done, by: By) -> Result<Event, Error> {

@@ -1,0 +1,92 @@
+//! Claiming due runs, and telling owners that somebody else wrote.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::id::{ClaimId, SagaId};
+use crate::store::sqlite::codec::{execute, saga_id, signed};
+use crate::store::sqlite::read;
+use crate::store::{Claim, Claimed, Wanted, WorkerId};
+use crate::time::Timestamp;
+
+/// The runs of this dead worker, or of all, are due at once for the next.
+pub(super) fn orphan(connection: &Connection, worker: Option<WorkerId>) -> rusqlite::Result<usize> {
+    let sql = "UPDATE run_heads SET owner = NULL, claim_id = NULL, orphaned = 1, nudged = 0, due_at = 0 \
+               WHERE owner IS NOT NULL AND (?1 IS NULL OR owner = ?1)";
+    execute(connection, sql, params![worker.map(|worker| signed(worker.0))])
+}
+
+/// Claims due runs: the highest priority first, of one priority the one that is due longest.
+pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<Claimed>> {
+    let queues = json_list(&wanted.queues);
+    let now = wanted.now.as_micros();
+    let mut due: Vec<(i64, bool)> = Vec::new();
+    let mut below = i64::MAX;
+    while due.len() < wanted.limit {
+        // Priority by priority, so that the index gives just what is due and not what waits.
+        let next = "SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL AND priority < ?1";
+        let priority = connection.prepare_cached(next)?;
+        let priority: Option<i64> = { priority }.query_row([below], |row| row.get(0))?;
+        let Some(priority) = priority else { break };
+        below = priority;
+        let mut runs = connection.prepare_cached(
+            "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 \
+             AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
+             ORDER BY due_at LIMIT ?4",
+        )?;
+        let left = wanted.limit - due.len();
+        let found = runs.query_map(params![priority, now, queues, left], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        for run in found {
+            due.push(run?);
+        }
+    }
+    let claimed = due.into_iter().map(|(run_no, orphaned)| take(connection, wanted.worker, run_no, orphaned));
+    claimed.collect()
+}
+
+fn take(
+    connection: &Connection,
+    worker: WorkerId,
+    run_no: i64,
+    orphaned: bool,
+) -> rusqlite::Result<Claimed> {
+    let id = ClaimId::random();
+    let fence: i64 = connection
+        .prepare_cached(
+            "UPDATE run_heads SET owner = ?2, claim_id = ?3, fence = fence + 1, orphaned = 0, \
+             nudged = 0, due_at = NULL WHERE run_no = ?1 AND due_at IS NOT NULL RETURNING fence",
+        )?
+        .query_row(params![run_no, signed(worker.0), id.as_bytes()], |row| row.get(0))?;
+    let run = read::run(connection, run_no)?;
+    let claim = Claim::new(run.spec.id, id, fence.cast_unsigned(), run_no);
+    Ok(Claimed { claim, run, orphaned })
+}
+
+/// When the next run that nobody owns is due.
+pub(super) fn next_due(
+    connection: &Connection,
+    queues: &[String],
+) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT min(due_at) FROM run_heads WHERE due_at IS NOT NULL \
+               AND (?1 = '[]' OR queue IN (SELECT value FROM json_each(?1)))";
+    let due = connection.prepare_cached(sql)?;
+    let due: Option<Option<i64>> =
+        { due }.query_row([json_list(queues)], |row| row.get(0)).optional()?;
+    Ok(due.flatten().map(Timestamp::from_micros))
+}
+
+/// The runs of this worker to which somebody else wrote; they count as told.
+pub(super) fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Result<Vec<SagaId>> {
+    let mut runs = connection.prepare_cached(
+        "SELECT s.id FROM run_heads h JOIN run_specs s USING (run_no) WHERE h.owner = ?1 AND h.nudged",
+    )?;
+    let worker = signed(worker.0);
+    let ids = runs.query_map([worker], |row| saga_id(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    execute(connection, "UPDATE run_heads SET nudged = 0 WHERE owner = ?1 AND nudged", [worker])?;
+    Ok(ids)
+}
+
+fn json_list(names: &[String]) -> String {
+    serde_json::to_string(names).unwrap_or_default()
+}

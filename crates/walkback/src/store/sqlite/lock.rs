@@ -1,0 +1,50 @@
+//! Which process works on the file: whoever holds the lock beside it. A dead one holds nothing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::store::{Enlisted, WorkerId, WorkerInfo};
+
+/// The lock of the one worker, in a file beside the database.
+#[derive(Debug)]
+pub(super) struct WorkerLock {
+    path: PathBuf,
+    held: Mutex<Option<(WorkerId, File)>>,
+}
+
+impl WorkerLock {
+    pub(super) fn beside(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-worker");
+        Self { path: path.into(), held: Mutex::default() }
+    }
+
+    /// Takes the lock for `worker`, or says who has it.
+    pub(super) fn take(&self, worker: &WorkerInfo) -> std::io::Result<Enlisted> {
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                return Ok(Enlisted::Taken(serde_json::from_str(&text).ok()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&serde_json::to_vec(worker)?)?;
+        let id = worker.id.unwrap_or(WorkerId(0));
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, file));
+        Ok(Enlisted::Working)
+    }
+
+    /// Lets go; closing the file frees the lock.
+    pub(super) fn release(&self, worker: WorkerId) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take_if(|(id, _)| *id == worker);
+    }
+}

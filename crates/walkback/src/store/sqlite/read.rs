@@ -1,0 +1,131 @@
+//! Statements that only read.
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, ToSql, params};
+
+use crate::desired::{Provision, Provisioned};
+use crate::id::SagaId;
+use crate::json::Json;
+use crate::ledger::Row;
+use crate::store::sqlite::codec::{
+    HEAD, HEAD_COLUMNS, LEDGER, SPEC, SPEC_COLUMNS, claim_id, head as decode_head, ledger_row,
+    moment, saga_id, signed, spec,
+};
+use crate::store::{Filter, Head, StoredRun};
+
+fn run_no(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT run_no FROM run_specs WHERE id = ?1";
+    connection.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
+}
+
+/// Everything about run `run_no`.
+pub(super) fn run(connection: &Connection, run_no: i64) -> rusqlite::Result<StoredRun> {
+    let sql = format!(
+        "SELECT {SPEC}, {HEAD}, CASE WHEN h.owner IS NOT NULL THEN h.claim_id END \
+         FROM run_specs s JOIN run_heads h USING (run_no) WHERE run_no = ?1"
+    );
+    let (spec, head, owner) = connection.prepare_cached(&sql)?.query_row([run_no], |row| {
+        let owner = claim_id(row, SPEC_COLUMNS + HEAD_COLUMNS)?;
+        Ok((spec(row)?, decode_head(row, SPEC_COLUMNS)?, owner))
+    })?;
+    let rows = rows_from(connection, run_no, 0)?;
+    Ok(StoredRun { spec, head, rows, owner })
+}
+
+fn rows_from(connection: &Connection, run_no: i64, from: u64) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!("SELECT {LEDGER} FROM ledger_rows l WHERE run_no = ?1 AND seq >= ?2 ORDER BY seq");
+    let mut rows = connection.prepare_cached(&sql)?;
+    rows.query_map(params![run_no, signed(from)], ledger_row)?.collect()
+}
+
+pub(super) fn load(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<StoredRun>> {
+    run_no(connection, id)?.map(|run_no| run(connection, run_no)).transpose()
+}
+
+pub(super) fn head(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<Head>> {
+    let sql = format!("SELECT {HEAD} FROM run_specs s JOIN run_heads h USING (run_no) WHERE s.id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id.to_string()], |row| decode_head(row, 0)).optional()
+}
+
+pub(super) fn rows(connection: &Connection, id: SagaId, from: u64) -> rusqlite::Result<Vec<Row>> {
+    run_no(connection, id)?.map_or(Ok(Vec::new()), |run_no| rows_from(connection, run_no, from))
+}
+
+/// The runs that fit, newest first: ids sort by the time of their making.
+pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<SagaId>> {
+    let mut sql = String::from("SELECT s.id FROM run_specs s JOIN run_heads h USING (run_no) WHERE 1");
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut fit = |sql: &mut String, condition: &str, with: Vec<Box<dyn ToSql>>| {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        values.extend(with);
+    };
+    if !filter.statuses.is_empty() {
+        let marks = vec!["?"; filter.statuses.len()].join(", ");
+        let names = filter.statuses.iter().map(|status| Box::new(status.name()) as Box<dyn ToSql>);
+        fit(&mut sql, &format!("h.status IN ({marks})"), names.collect());
+    }
+    if let Some(kind) = &filter.kind {
+        fit(&mut sql, "s.kind = ?", vec![Box::new(kind.clone())]);
+    }
+    for (name, value) in &filter.labels {
+        let has = "EXISTS (SELECT 1 FROM run_labels l WHERE l.name = ? AND l.value = ? AND l.run_no = s.run_no)";
+        fit(&mut sql, has, vec![Box::new(name.clone()), Box::new(value.clone())]);
+    }
+    if let Some(why) = &filter.parked {
+        fit(&mut sql, "h.attention AND h.parked = ?", vec![Box::new(why.clone())]);
+    }
+    if let Some(after) = filter.after {
+        fit(&mut sql, "s.id < ?", vec![Box::new(after.to_string())]);
+    }
+    sql.push_str(" ORDER BY s.id DESC LIMIT ?");
+    values.push(Box::new(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
+    let mut runs = connection.prepare_cached(&sql)?;
+    let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+    runs.query_map(values.as_slice(), |row| saga_id(row, 0))?.collect()
+}
+
+pub(super) fn scan(
+    connection: &Connection,
+    after: Option<SagaId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRun>> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let sql = "SELECT run_no FROM run_specs WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut runs = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found: Vec<i64> =
+        runs.query_map(params![after, limit], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    found.into_iter().map(|run_no| run(connection, run_no)).collect()
+}
+
+pub(super) fn provisioned(
+    connection: &Connection,
+    saga: Option<SagaId>,
+) -> rusqlite::Result<Vec<Provisioned>> {
+    let mut rows = connection.prepare_cached(
+        "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, r.region, p.spec, \
+         p.spec_version, p.created_at, p.closed_at FROM cloud_provisioned p \
+         JOIN cloud_resources r USING (resource_no) WHERE ?1 IS NULL OR p.saga_id = ?1 \
+         ORDER BY p.provisioned_no",
+    )?;
+    rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
+}
+
+fn provisioned_row(row: &SqlRow<'_>) -> rusqlite::Result<Provisioned> {
+    let spec: String = row.get(7)?;
+    Ok(Provisioned {
+        saga_id: saga_id(row, 0)?,
+        step_idx: row.get(1)?,
+        what: Provision {
+            provider: row.get(2)?,
+            kind: row.get(3)?,
+            external_id: row.get(4)?,
+            name: row.get(5)?,
+            region: row.get(6)?,
+            spec: Json::parse(spec).unwrap_or_else(|_| Json::empty_object()),
+        },
+        spec_version: row.get::<_, i64>(8)?.cast_unsigned(),
+        created_at: moment(row, 9)?.unwrap_or_default(),
+        closed_at: moment(row, 10)?,
+    })
+}

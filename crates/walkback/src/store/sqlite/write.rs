@@ -1,0 +1,187 @@
+//! Statements that change a run: each carries its guard (promise I7).
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use crate::desired::RecordChange;
+use crate::id::{ClaimId, SagaId};
+use crate::ledger::Row;
+use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
+use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
+
+/// Accepts a run, unless its key is known.
+pub(super) fn start(
+    connection: &Connection,
+    run: &NewRun,
+    claim: Option<(WorkerId, ClaimId)>,
+) -> rusqlite::Result<Started> {
+    let spec = &run.spec;
+    if let Some(key) = &spec.key {
+        let known = format!("SELECT {SPEC} FROM run_specs s WHERE s.idempotency_key = ?1");
+        let known = connection.prepare_cached(&known)?.query_row([key], self::spec).optional()?;
+        if let Some(known) = known {
+            return Ok(Started::Exists(Box::new(known)));
+        }
+    }
+    let labels = serde_json::to_string(&spec.labels).unwrap_or_default();
+    let id = spec.id.to_string();
+    execute(
+        connection,
+        "INSERT INTO run_specs (id, kind, step_modules, inputs, idempotency_key, labels, queue, \
+         priority, deadline, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            id, spec.kind, spec.steps, spec.inputs.as_str(), spec.key, labels, spec.queue,
+            spec.priority, micros(spec.deadline), spec.created_at.as_micros()
+        ],
+    )?;
+    let run_no = connection.last_insert_rowid();
+    for (name, value) in &spec.labels {
+        let sql = "INSERT INTO run_labels (name, value, run_no) VALUES (?1, ?2, ?3)";
+        execute(connection, sql, params![name, value, run_no])?;
+    }
+    insert_head(connection, run_no, run, claim)?;
+    insert_rows(connection, run_no, &run.rows)?;
+    Ok(Started::Created(claim.map(|(_, claim)| Claim::new(spec.id, claim, 1, run_no))))
+}
+
+fn insert_head(
+    connection: &Connection,
+    run_no: i64,
+    run: &NewRun,
+    claim: Option<(WorkerId, ClaimId)>,
+) -> rusqlite::Result<()> {
+    let head = &run.head;
+    let wake_at = micros(head.wake_at);
+    let owner = claim.map(|(worker, _)| signed(worker.0));
+    execute(
+        connection,
+        "INSERT INTO run_heads (run_no, status, current_step_idx, steps, cancel_requested, error, \
+         parked, attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, queue, \
+         priority, claim_id, fence, owner, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 0, 0)",
+        params![
+            run_no, head.status.name(), head.current_step, head.steps, head.cancel_requested,
+            head.error, head.parked, head.attention, micros(head.started_at),
+            micros(head.finished_at), signed(head.len), head.hash.0, wake_at,
+            wake_at.filter(|_| owner.is_none()), run.spec.queue, run.spec.priority,
+            claim.map(|(_, id)| *id.as_bytes()), i64::from(claim.is_some()), owner
+        ],
+    )?;
+    Ok(())
+}
+
+fn insert_rows(connection: &Connection, run_no: i64, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO ledger_rows (run_no, seq, kind, step_idx, attempt, actor, claim_id, fence, at, \
+         payload, previous) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for row in rows {
+        insert.execute(params![
+            run_no, signed(row.seq), row.kind, row.step_idx, row.attempt, row.actor,
+            row.claim.as_bytes(), signed(row.fence), row.at.as_micros(), row.payload, row.previous.0
+        ])?;
+    }
+    Ok(())
+}
+
+/// Adds to a run under a claim: nothing, if the claim or the length no longer holds.
+pub(super) fn append(
+    connection: &Connection,
+    claim: &Claim,
+    transition: &Transition,
+) -> rusqlite::Result<Appended> {
+    let Transition { expected_len, head, release, .. } = transition;
+    let changed = connection
+        .prepare_cached(
+            "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
+             cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
+             started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
+             wake_at = :wake, due_at = CASE WHEN :release THEN :wake END, \
+             owner = CASE WHEN :release THEN NULL ELSE owner END, nudged = 0 \
+             WHERE run_no = :run_no AND claim_id = :claim AND fence = :fence \
+             AND owner IS NOT NULL AND ledger_len = :expected",
+        )?
+        .execute(named_params! {
+            ":status": head.status.name(), ":current": head.current_step, ":steps": head.steps,
+            ":cancel": head.cancel_requested, ":error": head.error, ":parked": head.parked,
+            ":attention": head.attention, ":started": micros(head.started_at),
+            ":finished": micros(head.finished_at), ":len": signed(head.len), ":hash": head.hash.0,
+            ":wake": micros(head.wake_at), ":release": release, ":run_no": claim.place,
+            ":claim": claim.id.as_bytes(), ":fence": signed(claim.fence),
+            ":expected": signed(*expected_len),
+        })?;
+    if changed == 0 {
+        return Ok(Appended::Refused);
+    }
+    insert_rows(connection, claim.place, &transition.rows)?;
+    change_records(connection, claim.saga, &transition.records)?;
+    Ok(Appended::Applied)
+}
+
+/// Adds to a run without a claim: nothing, if the length no longer holds. Its owner is nudged.
+pub(super) fn append_unclaimed(
+    connection: &Connection,
+    id: SagaId,
+    transition: &Transition,
+) -> rusqlite::Result<Appended> {
+    let Head { status, current_step, steps, cancel_requested, error, parked, .. } = &transition.head;
+    let head = &transition.head;
+    let run_no: Option<i64> = connection
+        .prepare_cached(
+            "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
+             cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
+             started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
+             wake_at = :wake, nudged = owner IS NOT NULL, \
+             due_at = CASE WHEN owner IS NOT NULL THEN NULL WHEN orphaned THEN 0 ELSE :wake END \
+             WHERE run_no = (SELECT run_no FROM run_specs WHERE id = :id) \
+             AND ledger_len = :expected RETURNING run_no",
+        )?
+        .query_row(
+            named_params! {
+                ":status": status.name(), ":current": current_step, ":steps": steps,
+                ":cancel": cancel_requested, ":error": error, ":parked": parked,
+                ":attention": head.attention, ":started": micros(head.started_at),
+                ":finished": micros(head.finished_at), ":len": signed(head.len),
+                ":hash": head.hash.0, ":wake": micros(head.wake_at), ":id": id.to_string(),
+                ":expected": signed(transition.expected_len),
+            },
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(run_no) = run_no else { return Ok(Appended::Refused) };
+    insert_rows(connection, run_no, &transition.rows)?;
+    change_records(connection, id, &transition.records)?;
+    Ok(Appended::Applied)
+}
+
+/// Opens and closes rows of `cloud_provisioned`, in the commit of the step (rule S19).
+fn change_records(connection: &Connection, saga: SagaId, changes: &[RecordChange]) -> rusqlite::Result<()> {
+    for change in changes {
+        match change {
+            RecordChange::Open { step, what, at } => {
+                let at = at.as_micros();
+                let resource: i64 = connection
+                    .prepare_cached(
+                        "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
+                         first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
+                         ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
+                         last_seen = excluded.last_seen, gone_at = NULL RETURNING resource_no",
+                    )?
+                    .query_row(
+                        params![what.provider, what.kind, what.external_id, what.name, what.region, at],
+                        |row| row.get(0),
+                    )?;
+                let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \
+                           spec_version, status, created_at, updated_at) \
+                           VALUES (?1, ?2, ?3, ?4, 1, 'live', ?5, ?5)";
+                let spec = what.spec.as_str();
+                execute(connection, sql, params![resource, saga.to_string(), step, spec, at])?;
+            }
+            RecordChange::Close { step, at } => {
+                let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?3, \
+                           closed_at = ?3 WHERE saga_id = ?1 AND step_idx = ?2 AND closed_at IS NULL";
+                execute(connection, sql, params![saga.to_string(), step, at.as_micros()])?;
+            }
+        }
+    }
+    Ok(())
+}
