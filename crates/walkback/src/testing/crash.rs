@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::{Asked, Clock, Engine, Error, SagaId, Timestamp, Until, verify};
 
 /// Lives after which a saga must have come to rest.
 const LIVES: usize = 6;
+/// How long one life may take; every wait of a scenario is a millisecond.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The runtime's own time, which a test may let jump when nothing else is to do.
 #[derive(Clone, Copy, Debug)]
@@ -131,10 +134,12 @@ impl<'a> Trial<'a> {
             let engine = must(Engine::with_clock(registry, store, self.clock));
             let ended: Pin<Box<dyn Future<Output = ()> + Send + '_>> =
                 Box::pin(self.live(engine.clone()));
+            let overdue = tokio::time::sleep(PATIENCE);
             tokio::select! {
                 biased;
                 () = life.died().cancelled() => {}
                 () = ended => {}
+                () = overdue => self.no_rest().await,
             }
             drop(engine);
             // What was aborted is dropped when the runtime gets to it.
@@ -147,8 +152,12 @@ impl<'a> Trial<'a> {
                 return self.judge(id).await;
             }
         }
+        self.no_rest().await;
+    }
+
+    async fn no_rest(&self) {
         let run = must(self.store.scan(None, 1).await).pop();
-        self.fail(&format!("no rest after {LIVES} lives: {run:#?}"));
+        self.fail(&format!("no rest: {run:#?}"));
     }
 
     async fn at_rest(&self) -> Option<SagaId> {

@@ -44,7 +44,7 @@ fn compare(case: &Case<'_>, folded: &Head, report: &mut Report) {
             }
         )*};
     }
-    compare!(status current_step cancel_requested error parked attention started_at finished_at);
+    compare!(status current_step steps cancel_requested error parked attention started_at finished_at);
 }
 
 /// Whether the run is due, owned, waits for something named, or rests.
