@@ -12,9 +12,10 @@ use crate::ledger::Writer;
 use crate::limits;
 use crate::machine::{Event, Status};
 use crate::recipe::Steps;
+use crate::registry::Kind;
 use crate::run::Run;
 use crate::saga::{Order, What};
-use crate::store::{NewRun, Spec, Started};
+use crate::store::{NewRun, Spec, Started, StoreError, Transition};
 use crate::wiring;
 use crate::worker::Order as WorkerOrder;
 
@@ -86,7 +87,7 @@ impl Engine {
         let started = match self.0.store.start(new, place.as_ref().map(|(worker, _)| *worker)).await
         {
             Ok(started) => started,
-            Err(error) => return self.read_back_start(id, error).await,
+            Err(error) => return self.read_back_start(&run, place.is_some(), error).await,
         };
         match started {
             Started::Exists(known) => same_start(&asked, &known),
@@ -106,16 +107,29 @@ impl Engine {
         }
     }
 
-    /// The answer to the start is lost: the run is there, or it is not.
+    /// The answer to the start is lost: the run is there, or it is not. If it is there with a claim
+    /// for our worker, the claim is lost: the run is let go, so that it is claimed like any other.
     async fn read_back_start(
         &self,
-        id: SagaId,
-        error: crate::store::StoreError,
+        run: &Run,
+        claimed: bool,
+        error: StoreError,
     ) -> Result<Start, Error> {
-        match self.0.store.head(id).await {
-            Ok(Some(_)) => Ok(Start { id, created: true }),
-            _ => Err(error.into()),
+        let (id, store) = (run.spec.id, &self.0.store);
+        if !matches!(store.head(id).await, Ok(Some(_))) {
+            return Err(error.into());
         }
+        if claimed {
+            let (expected_len, head) = (run.tip.len, run.head());
+            let (rows, records) = (Vec::new(), Vec::new());
+            let let_go = Transition { expected_len, rows, head, records, release: true };
+            store.append_unclaimed(id, let_go).await?;
+            if let Some(local) = &*lock(&self.0.local) {
+                // A worker that is just leaving has no use for it.
+                local.orders.send(WorkerOrder::Look(None)).ok();
+            }
+        }
+        Ok(Start { id, created: true })
     }
 
     /// The kind, the list of steps with their facts, and the inputs of an order.
@@ -133,21 +147,21 @@ impl Engine {
         };
         mistakes.extend(check_inputs(&inputs));
         let registry = &self.0.registry;
-        let (kind, steps) = match &order.what {
-            What::Steps { kind, steps } => (kind.clone(), Some(steps.clone())),
-            What::Kind(kind) => match wiring::steps_of_kind(registry, kind, &inputs) {
-                Ok(steps) => (kind.clone(), Some(steps)),
-                Err(found) => {
-                    mistakes.extend(found);
-                    (kind.clone(), None)
-                }
-            },
+        let (name, kind) = match &order.what {
+            What::Steps { kind, steps } => (kind, Some(Kind::of_list(None, steps.clone()))),
+            What::Definition(definition) => {
+                (&definition.name(), Some(definition.clone().into_kind()))
+            }
+            What::Kind(name) => (name, registry.find_kind(name).cloned()),
         };
-        let resolved = steps.map(|steps| wiring::resolve(registry, steps, &inputs));
-        match resolved {
-            Some(Ok(steps)) if mistakes.is_empty() => return Ok((kind, steps, inputs)),
+        match kind.map(|kind| wiring::accept(registry, name, &kind, &inputs)) {
+            Some(Ok(steps)) if mistakes.is_empty() => return Ok((name.clone(), steps, inputs)),
+            Some(Ok(_)) => {}
             Some(Err(found)) => mistakes.extend(found),
-            _ => {}
+            None => {
+                let known = registry.all_kinds().map(|(name, _)| name.as_str());
+                mistakes.push(wiring::unknown("kind", name, known));
+            }
         }
         Err(Error::Mistakes(Mistakes(mistakes)))
     }
@@ -174,6 +188,7 @@ fn check_order(order: &Order) -> Vec<String> {
     let most = limits::NAME_BYTES;
     let kind = match &order.what {
         What::Kind(kind) | What::Steps { kind, .. } => kind,
+        What::Definition(definition) => &definition.name(),
     };
     let names = [("kind", Some(kind)), ("key", order.key.as_ref()), ("queue", Some(&order.queue))];
     let labels =

@@ -64,9 +64,12 @@ pub(crate) fn many_dependencies(manifest: &str) -> Option<Breach> {
     (count > DEPENDENCIES).then_some(told)
 }
 
-/// The public names at the root of a crate.
+/// The public names at the root of a crate; what is inside a module does not count.
 fn root_names(lib: &str) -> usize {
-    let bare = bare(lib);
+    let mut bare = bare(lib);
+    while let Some(inside) = words(&bare, "mod").find_map(|at| body(&bare, at)) {
+        bare.replace_range(inside, ";");
+    }
     let modules = bare.matches("pub mod ").count();
     let uses = bare.match_indices("pub use ").map(|(at, _)| {
         let list = bare[at..].split(';').next().unwrap_or_default();
@@ -136,7 +139,7 @@ fn a_dependency_too_many_is_found() {
 fn a_name_too_many_at_the_root_is_found() {
     let lib = |count: usize| {
         let names: String = (0..count).map(|n| format!("    Name{n},\n")).collect();
-        format!("//! pub use not::counted;\npub mod a;\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n")
+        format!("//! pub use not::counted;\npub mod a {{ pub use c::C; }}\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n")
     };
     assert_eq!(root_names(&lib(38)), 40);
     assert!(many_root_names(&lib(38)).is_empty());
@@ -150,7 +153,5 @@ fn a_trait_with_a_method_too_many_is_found() {
         format!("pub trait T: Send {{ {} }}\nfn other() {{}}", "fn m(&self);".repeat(count))
     };
     assert!(many_methods(&of(12)).is_empty());
-    assert_eq!(many_methods(&of(13)), ["trait `T: Send` has 13 methods; at most 12"].map(|t| {
-        t.replace(": Send", "")
-    }));
+    assert_eq!(many_methods(&of(13)), ["trait `T` has 13 methods; at most 12"]);
 }
