@@ -67,7 +67,8 @@ pub(crate) fn many_dependencies(manifest: &str) -> Option<Breach> {
 /// The public names at the root of a crate; what is inside a module does not count.
 fn root_names(lib: &str) -> usize {
     let mut bare = bare(lib);
-    while let Some(inside) = words(&bare, "mod").find_map(|at| body(&bare, at)) {
+    let inside = |bare: &str| words(bare, "mod").find_map(|at| body(bare, at));
+    while let Some(inside) = inside(&bare) {
         bare.replace_range(inside, ";");
     }
     let modules = bare.matches("pub mod ").count();
