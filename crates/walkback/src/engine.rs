@@ -21,9 +21,11 @@ use crate::store::{
 use crate::wiring;
 use crate::worker::{Local, Order as WorkerOrder, Worker};
 
+mod plan;
 mod start;
 mod view;
 
+pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
 pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
 
 /// How often to look at a run that another process works on.

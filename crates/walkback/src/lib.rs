@@ -4,6 +4,7 @@ mod attempt;
 mod builtin;
 mod clock;
 mod context;
+mod definition;
 pub mod desired;
 mod dynamic;
 mod engine;
@@ -11,6 +12,7 @@ mod erased;
 mod error;
 mod guard;
 mod id;
+mod into_step;
 mod json;
 pub mod ledger;
 pub mod limits;
@@ -31,9 +33,19 @@ mod verify;
 mod wiring;
 mod worker;
 
+/// What [`Engine::plan`], [`Registry::describe_steps`] and [`Registry::describe_kinds`] tell.
+pub mod describe {
+    pub use crate::engine::{
+        NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView,
+    };
+    pub use crate::registry::{KindDescription, StepDescription};
+    pub use crate::time::Span;
+}
+
 pub use attempt::Attempt;
 pub use clock::{Clock, SystemClock};
 pub use context::Context;
+pub use definition::Definition;
 pub use desired::Provision;
 pub use dynamic::DynamicStep;
 pub use engine::{
@@ -42,6 +54,7 @@ pub use engine::{
 pub use error::{Error, Mistakes, StepError};
 pub use guard::guard_main_if_asked;
 pub use id::{BadSagaId, SagaId};
+pub use into_step::IntoStep;
 pub use json::{Json, JsonError};
 pub use machine::Status;
 pub use options::{NoUndo, OnFailure, OnUndoFailure, Options, Retry};

@@ -135,7 +135,7 @@ impl SqliteStore {
             .read(move |connection| {
                 let mut copy = Connection::open(&file)?;
                 let backup = rusqlite::backup::Backup::new(connection, &mut copy)?;
-                backup.run_to_completion(-1, std::time::Duration::from_millis(50), None)?;
+                backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(50), None)?;
                 drop(backup);
                 copy.close().map_err(|(_, error)| error)
             })

@@ -78,7 +78,7 @@ pub(super) fn accepted(spec: Spec) -> Made {
 #[expect(clippy::expect_used, reason = "testing code reports by panic")]
 fn record(run: &mut Run, event: &Event, claim: Option<&Claim>) -> crate::ledger::Row {
     let (claim, fence) = claim.map_or((ClaimId::NONE, 0), |claim| (claim.id(), claim.fence()));
-    let writer = Writer { claim, fence, at: at(2_000), actor: None, reason: None };
+    let writer = Writer { claim, fence, at: at(2_000), actor: None, remark: None };
     run.record(event, &writer).expect("a legal event")
 }
 

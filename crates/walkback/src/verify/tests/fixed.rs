@@ -111,7 +111,7 @@ pub(super) fn forged(steps: &str, events: &[(u64, Event)], status: Option<Status
         let claim =
             if *fence == 0 { ClaimId::NONE } else { ClaimId::from_bytes([*fence as u8; 16]) };
         let at = Timestamp::from_micros(1);
-        let writer = Writer { claim, fence: *fence, at, actor: None, reason: None };
+        let writer = Writer { claim, fence: *fence, at, actor: None, remark: None };
         rows.push(tip.row(spec.id, event, &writer).unwrap());
         if run.state.apply(at, event).is_ok() {
             run.last_at = at;

@@ -1,0 +1,85 @@
+//! The verbs, each in a file of its own.
+
+use tokio_util::sync::CancellationToken;
+use walkback::Engine;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::Out;
+use crate::store::{self, Place};
+
+pub(crate) mod backup;
+pub(crate) mod cancel;
+pub(crate) mod completions;
+pub(crate) mod kinds;
+pub(crate) mod ledger;
+pub(crate) mod list;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod show;
+pub(crate) mod start;
+pub(crate) mod steps;
+pub(crate) mod verify;
+pub(crate) mod watch;
+pub(crate) mod work;
+
+/// How a command ended.
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+/// What every command has at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    /// Where sagas are kept.
+    pub(crate) place: Place,
+    /// Stdout.
+    pub(crate) out: Out,
+    /// Cancelled when somebody interrupts.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// The engine over the store.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        store::open(&self.place)
+    }
+}
+
+/// Does what the command line says, until it is done or somebody interrupts.
+pub(crate) async fn dispatch(cli: Cli) -> Outcome {
+    let out = Out::new(&cli.global);
+    if let Command::Completions(args) = cli.command {
+        return completions::run(args, &out);
+    }
+    let place = store::choose(cli.global.store.as_deref())?;
+    let app = App { place, out, stop: CancellationToken::new() };
+    // These have something to hand over or to say when they are interrupted.
+    let graceful = matches!(cli.command, Command::Run(_) | Command::Work(_) | Command::Watch(_));
+    tokio::select! {
+        ended = perform(&app, cli.command) => ended,
+        () = interrupt::watch(&app.stop, graceful) => Ok(Exit::Interrupted),
+    }
+}
+
+async fn perform(app: &App, command: Command) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(app, *args).await,
+        Command::Start(args) => start::run(app, *args).await,
+        Command::Work(args) => work::run(app, args).await,
+        Command::List(args) => list::run(app, args).await,
+        Command::Show(args) => show::run(app, args).await,
+        Command::Ledger(args) => ledger::run(app, args).await,
+        Command::Watch(args) => watch::run(app, args).await,
+        Command::Cancel(args) => cancel::run(app, args).await,
+        Command::Plan(args) => plan::run(app, *args),
+        Command::Kinds => kinds::run(app),
+        Command::Steps => steps::run(app),
+        Command::Verify(args) => verify::run(app, args).await,
+        Command::Backup(args) => backup::run(app, args).await,
+        Command::Completions(args) => completions::run(args, &app.out),
+    }
+}

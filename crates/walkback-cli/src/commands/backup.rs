@@ -1,0 +1,38 @@
+//! `backup`: a copy of the store, while everything runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use serde_json::json;
+use walkback::SqliteStore;
+
+use crate::commands::{App, Outcome};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::store::Place;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where the copy goes; the file must not be there yet.
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+}
+
+pub(crate) async fn run(app: &App, args: BackupArgs) -> Outcome {
+    let Place::Sqlite(path) = &app.place else {
+        let why = "store `memory:` is gone with its process: only a `sqlite:` store is backed up";
+        return Err(Failure::new(Exit::Usage, why));
+    };
+    if args.file.exists() {
+        let why = format!("`{}` is there already: expected a new file", args.file.display());
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    SqliteStore::open(path)?.backup(&args.file).await?;
+    if app.out.json {
+        app.out.json(&json!({"store": app.place.to_string(), "file": args.file}))?;
+    } else {
+        app.out.line(&format!("{} is copied to {}", app.place, args.file.display()))?;
+    }
+    Ok(Exit::Done)
+}

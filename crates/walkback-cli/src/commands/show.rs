@@ -1,0 +1,31 @@
+//! `show`: everything about one saga.
+
+use clap::Args;
+use walkback::SagaId;
+
+use crate::commands::{App, Outcome};
+use crate::exit::Exit;
+use crate::output::table::Fit;
+use crate::output::{saga, steps};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The saga.
+    id: SagaId,
+}
+
+pub(crate) async fn run(app: &App, args: ShowArgs) -> Outcome {
+    let view = app.engine()?.show_saga(args.id).await?;
+    if app.out.json {
+        app.out.json(&view)?;
+        return Ok(Exit::Done);
+    }
+    let mut lines = saga::facts(&view, &app.out);
+    lines.push(String::new());
+    let of = view.steps.as_deref().unwrap_or_default();
+    lines.extend(steps::table(&view, of.iter(), |_| "").lines(&app.out, Fit::Beneath));
+    lines.extend(saga::residue(&view, &app.out));
+    lines.iter().try_for_each(|line| app.out.line(line))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,72 @@
+//! Working on the store, as soon as nobody else does.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use walkback::store::WorkerInfo;
+use walkback::{Engine, Enlistment, Error, Until};
+
+/// How often to ask whether the other worker is gone.
+const ASK: Duration = Duration::from_millis(200);
+
+/// How to work.
+#[derive(Clone, Debug)]
+pub(crate) struct Labour {
+    /// Runs in memory at once, if that is said.
+    pub(crate) concurrency: Option<usize>,
+    /// The queues; none means all.
+    pub(crate) queues: Vec<String>,
+    /// When it is over.
+    pub(crate) until: Until,
+}
+
+/// What becomes of the wish to work.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// It works.
+    Works,
+    /// Somebody else does; it waits.
+    Waits(Option<WorkerInfo>),
+}
+
+impl Labour {
+    /// Works until `stop` is cancelled, when everything is handed over at once, or until idle.
+    /// Where only one can work, waits until the other is gone.
+    pub(crate) async fn work(
+        self,
+        engine: &Engine,
+        stop: CancellationToken,
+        mut tell: impl FnMut(News),
+    ) -> Result<(), Error> {
+        let mut waits_for: Option<Option<u32>> = None;
+        while !stop.is_cancelled() {
+            let by = match engine.enlist().await? {
+                Enlistment::Working(mut worker) => {
+                    tell(News::Works);
+                    if let Some(runs) = self.concurrency {
+                        worker = worker.concurrency(runs);
+                    }
+                    return worker.queues(self.queues).run(self.until, stop).await;
+                }
+                Enlistment::Taken(by) => by,
+            };
+            let pid = by.as_ref().map(|by| by.pid);
+            if waits_for != Some(pid) {
+                waits_for = Some(pid);
+                tell(News::Waits(by));
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(ASK) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who works, in words.
+pub(crate) fn who(by: Option<&WorkerInfo>) -> String {
+    let Some(by) = by else { return "another process".to_owned() };
+    let since = crate::output::time::moment(by.since);
+    format!("process {} on {} (since {since})", by.pid, by.host)
+}

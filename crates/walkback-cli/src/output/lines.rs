@@ -1,0 +1,50 @@
+//! A row of a ledger on one line, for people who read a log.
+
+use serde_json::Value;
+use walkback::SagaView;
+use walkback::ledger::Row;
+
+use crate::output::table::clean;
+use crate::output::time;
+
+/// `03:20:01.123  step_completed  0 echo  {"echoed_at_step_0":"hello"}`.
+pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
+    let steps = saga.steps.as_deref().unwrap_or_default();
+    let step = row.step_idx.and_then(|idx| steps.get(idx)).map(|step| {
+        let scope = step.scope.as_ref().map(|scope| format!("{scope}.")).unwrap_or_default();
+        format!("{} {scope}{}", step.step_idx, step.step)
+    });
+    let (at, step) = (time::clock(row.at), step.unwrap_or_default());
+    let line = format!("{at}  {:<16}  {step:<16}  {}", row.kind, clean(&remark(row)));
+    line.trim_end().to_owned()
+}
+
+/// What is worth saying beside the name of what happened.
+pub(crate) fn remark(row: &Row) -> String {
+    let payload: Value = serde_json::from_str(&row.payload).unwrap_or_default();
+    let text = |name: &str| payload.get(name).map(as_text);
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(row.attempt.filter(|attempt| *attempt > 1).map(|n| format!("try {n}")));
+    parts.extend(text("error"));
+    parts.extend(text("output").filter(|output| output != "{}"));
+    parts.extend(payload.get("then").and_then(then));
+    parts.extend(text("why"));
+    parts.extend(row.actor.as_ref().map(|actor| format!("by {actor}")));
+    parts.extend(text("reason"));
+    parts.join("; ")
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn then(then: &Value) -> Option<String> {
+    match then {
+        Value::String(word) => Some(word.replace('_', " ")),
+        Value::Object(one) => one
+            .iter()
+            .next()
+            .map(|(word, what)| format!("{} {}", word.replace('_', " "), as_text(what))),
+        _ => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! A plan for people: the way forward, then the way back.
+
+use walkback::describe::{NoUndoView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
+
+use crate::output::Out;
+use crate::output::table::{Fit, Table, number, text};
+use crate::output::time::exact;
+
+/// The plan's lines.
+pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
+    let count = plan.steps.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let mut lines = vec![out.bold(&format!("forward   {}, {count} step{plural}", plan.kind))];
+    lines.extend(forward(plan).lines(out, Fit::Beneath));
+    lines.push(String::new());
+    lines.push(out.bold("back      from whichever step the saga turns at, that one included"));
+    lines.extend(back(plan).lines(out, Fit::Beneath));
+    if plan.steps.iter().any(|step| !step.groups.is_empty()) {
+        lines.push(String::new());
+        lines.push(
+            "Steps in a bracket run together; ├ begins the next member. They go back together too."
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+fn forward(plan: &PlanView) -> Table {
+    let mut table = Table::new(&["#", "STEP", "SCOPE", "TIMEOUT", "TRIES", "REMARKS"]);
+    let rows: Vec<&[Place]> = plan.steps.iter().map(|step| &*step.groups).collect();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let cells = vec![
+            number(Some(step.step_idx)),
+            text(format!("{}{}", brackets(&rows, at), step.step)),
+            text(step.scope.as_deref().unwrap_or_default()),
+            number(Some(exact(step.options.timeout.0))),
+            text(tries(step.options.retry)),
+        ];
+        table.row(cells, remarks(step));
+    }
+    table
+}
+
+fn back(plan: &PlanView) -> Table {
+    let mut table = Table::new(&["#", "STEP", "SCOPE", "TIMEOUT", "TRIES", "UNDO"]);
+    let step_of = |undo: &PlannedUndo| &plan.steps[undo.step_idx];
+    let rows: Vec<&[Place]> = plan.walk_back.iter().map(|undo| &*step_of(undo).groups).collect();
+    for (at, undo) in plan.walk_back.iter().enumerate() {
+        let step = step_of(undo);
+        let undone = undo.undo && !undo.past_pivot;
+        let cells = vec![
+            number(Some(undo.step_idx)),
+            text(format!("{}{}", brackets(&rows, at), undo.step)),
+            text(undo.scope.as_deref().unwrap_or_default()),
+            number(undone.then(|| exact(step.options.compensate_timeout.0))),
+            text(if undone { tries(step.options.compensate_retry) } else { String::new() }),
+        ];
+        table.row(cells, what(undo));
+    }
+    table
+}
+
+fn what(undo: &PlannedUndo) -> String {
+    if undo.past_pivot {
+        return "not undone: past the pivot the saga only goes forward".to_owned();
+    }
+    undo.no_undo.as_ref().map_or_else(|| "undone".to_owned(), no_undo)
+}
+
+fn no_undo(no_undo: &NoUndoView) -> String {
+    let why = match no_undo.why {
+        "read_only" => "nothing to undo: it changes nothing",
+        "retained" => "not undone: what it made is kept",
+        "irreversible" => "not undone: it cannot be",
+        _ => "not undone: no `compensate` is given",
+    };
+    no_undo.reason.map_or_else(|| why.to_owned(), |reason| format!("{why} ({reason})"))
+}
+
+fn remarks(step: &PlannedStep) -> String {
+    let hold = step.options.hold_on_failure.map(|hold| format!("holds {}", exact(hold.0)));
+    let facts = [
+        step.pivot.then(|| "pivot: from its start on only forward".to_owned()),
+        (!step.options.repeatable).then(|| "not repeatable".to_owned()),
+        step.probe.then(|| "can look".to_owned()),
+        hold.map(|hold| format!("{hold} when it fails")),
+    ];
+    facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `5, 1s to 1m apart`.
+fn tries(retry: RetryView) -> String {
+    if retry.attempts == 1 {
+        return "1".to_owned();
+    }
+    let (first, most) = (exact(retry.backoff.0.0), exact(retry.backoff.1.0));
+    format!("{}, {first} to {most} apart", retry.attempts)
+}
+
+/// The brackets before a step's name, one column for each group around it; `rows` are the groups
+/// around each step, as they are listed.
+fn brackets(rows: &[&[Place]], at: usize) -> String {
+    let place_in = |row: Option<usize>, group: usize| -> Option<Place> {
+        rows.get(row?)?.iter().find(|place| place.group == group).copied()
+    };
+    let mark = |place: &Place| {
+        let before = place_in(at.checked_sub(1), place.group);
+        let after = place_in(at.checked_add(1), place.group);
+        match (before, after) {
+            (None, None) => "─ ",
+            (None, Some(_)) => "┌ ",
+            (Some(_), None) => "└ ",
+            (Some(before), Some(_)) if before.member != place.member => "├ ",
+            (Some(_), Some(_)) => "│ ",
+        }
+    };
+    rows[at].iter().map(mark).collect()
+}

@@ -1,0 +1,107 @@
+//! Which store, and opening it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use walkback::{Engine, MemoryStore, Registry, SqliteStore};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Where sagas are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this process, and gone with it.
+    Memory,
+    /// In a file.
+    Sqlite(PathBuf),
+}
+
+/// The settings that a file may have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    store: Option<String>,
+}
+
+/// The store of `flag` (or the environment), of a config file, or the default.
+///
+/// # Errors
+/// If its name or the config file is wrong.
+pub(crate) fn choose(flag: Option<&str>) -> Result<Place, Failure> {
+    if let Some(text) = flag.filter(|text| !text.is_empty()) {
+        return place(text).map_err(|why| Failure::new(Exit::Usage, why));
+    }
+    for file in config_files() {
+        if let Some(place) = of_config(&file)? {
+            return Ok(place);
+        }
+    }
+    Ok(Place::Sqlite(PathBuf::from("walkback.db")))
+}
+
+/// The engine over it, knowing what this binary knows.
+///
+/// # Errors
+/// If the store cannot be used.
+pub(crate) fn open(place: &Place) -> Result<Engine, Failure> {
+    let registry = registry();
+    Ok(match place {
+        Place::Memory => Engine::new(registry, MemoryStore::new())?,
+        Place::Sqlite(path) => Engine::new(registry, SqliteStore::open(path)?)?,
+    })
+}
+
+/// The steps and kinds of this binary.
+pub(crate) fn registry() -> Registry {
+    Registry::with_builtins()
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    const EXPECTED: &str = "expected `sqlite:PATH` or `memory:`";
+    match text.split_once(':') {
+        Some(("memory", "")) => Ok(Place::Memory),
+        Some(("sqlite", "")) => Err(format!("store `{text}` names no file: {EXPECTED}")),
+        Some(("sqlite", path)) => Ok(Place::Sqlite(PathBuf::from(path))),
+        // The rest may hold a password.
+        Some((scheme @ ("postgres" | "postgresql"), _)) => {
+            Err(format!("`{scheme}://` stores are not in this version: {EXPECTED}"))
+        }
+        Some((scheme, _)) => Err(format!("`{scheme}:` is no kind of store: {EXPECTED}")),
+        None => Err(format!("`{text}` is no store: {EXPECTED}; did you mean `sqlite:{text}`?")),
+    }
+}
+
+fn config_files() -> Vec<PathBuf> {
+    let dir = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let home = || dir("HOME").map(|home| home.join(".config"));
+    let own = dir("XDG_CONFIG_HOME").or_else(home).map(|dir| dir.join("walkback/config.toml"));
+    [PathBuf::from("walkback.toml")].into_iter().chain(own).collect()
+}
+
+/// The store that a config file names; a relative path is meant from the file.
+fn of_config(file: &Path) -> Result<Option<Place>, Failure> {
+    let wrong =
+        |why: String| Failure::new(Exit::Usage, format!("config file `{}`: {why}", file.display()));
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let config: Config = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let Some(store) = config.store else { return Ok(None) };
+    let dir = file.parent().unwrap_or_else(|| Path::new(""));
+    Ok(Some(match place(&store).map_err(wrong)? {
+        Place::Sqlite(path) => Place::Sqlite(dir.join(path)),
+        Place::Memory => Place::Memory,
+    }))
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}

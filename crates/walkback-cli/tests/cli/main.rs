@@ -1,0 +1,10 @@
+//! The built command, as a shell sees it.
+
+mod bad_input;
+mod desk;
+mod help;
+mod interrupt;
+mod reading;
+mod run;
+mod store;
+mod waiting;
