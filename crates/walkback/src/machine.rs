@@ -237,8 +237,8 @@ impl State {
             Event::UndoFailed { step, error, then } => return self.undo_failed(*step, error, then),
             Event::UndoWaits { step, until } => return self.undo_waits(*step, *until),
             Event::UndoProbed { step, found } => return self.undo_probed(*step, found.as_ref()),
-            Event::TakenOver => self.claim_ended(at, true),
-            Event::HandedOver => self.claim_ended(at, false),
+            Event::TakenOver => return self.claim_ended(at, true),
+            Event::HandedOver => return self.claim_ended(at, false),
             Event::Parked { reason } => return self.run_parked(at, *reason),
             Event::DeadlinePassed => return self.deadline_passed(),
             Event::HoldEnded => return self.hold_ended(),
@@ -314,6 +314,7 @@ impl State {
         &self.edits
     }
 
+    /// The oldest signal of this name that no step has taken.
     pub(crate) fn first_signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|signal| signal.name == name)
     }
@@ -339,7 +340,7 @@ impl State {
             true => Status::RolledBack,
             false if self.parked().is_some() => Status::Parked,
             false if self.turned() => Status::Compensating,
-            false if self.steps.iter().any(StepState::begun) => Status::Running,
+            false if self.steps.iter().any(StepState::ever_begun) => Status::Running,
             false => Status::Pending,
         }
     }

@@ -8,14 +8,28 @@ use crate::time::Timestamp;
 impl State {
     /// Whether the undo of step `idx` is next, its time and its probe apart: on the walk back, or
     /// because its data was edited after it may have made something (rule S12).
-    fn undo_is_next(&self, idx: StepIdx) -> bool {
-        let step = &self.steps[idx];
-        let open = matches!(step.undo, Undo::Idle | Undo::RetryAt(_) | Undo::LookAgainAt(_));
-        let walking_back =
-            self.turned() && !self.executing() && self.backward_frontier().contains(&idx);
-        let making_room =
-            !self.turned() && step.superseded && !step.must_look && self.has_to_undo(idx);
-        open && (walking_back || making_room) && !self.stands_still()
+    pub(super) fn undo_is_next(&self, idx: StepIdx) -> bool {
+        let undo = self.steps[idx].undo;
+        let open = matches!(undo, Undo::Idle | Undo::RetryAt(_) | Undo::LookAgainAt(_));
+        let turn = if self.turned() {
+            self.backward_frontier().contains(&idx)
+        } else {
+            self.undoes_first(idx)
+        };
+        open && turn && !self.executing() && !self.stands_still()
+    }
+
+    /// Whether what step `idx` made under old data is undone before it is executed again.
+    pub(super) fn undoes_first(&self, idx: StepIdx) -> bool {
+        !self.turned() && self.steps[idx].superseded && self.has_to_undo(idx)
+    }
+
+    /// Whether such an undo comes before any `execute` may begin. A parked one lets the others
+    /// finish.
+    pub(super) fn making_room(&self) -> bool {
+        let first =
+            |idx| self.undoes_first(idx) && !matches!(self.steps[idx].undo, Undo::Parked(_));
+        (0..self.steps.len()).any(first)
     }
 
     /// Whether a `compensate` of step `idx` may begin, its time apart.

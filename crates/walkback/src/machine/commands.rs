@@ -74,16 +74,21 @@ impl State {
         if let Some(at) = self.deadline.filter(|_| !frontier.is_empty() && self.deadline_acts()) {
             commands.push(Command::PassDeadline { at });
         }
+        let making_room = self.making_room();
         for step in frontier {
-            self.command_forward(step, commands);
+            if self.undoes_first(step) {
+                self.command_undo(step, commands);
+            } else if !making_room {
+                self.command_forward(step, commands);
+            }
         }
     }
 
     fn command_forward(&self, idx: StepIdx, commands: &mut Vec<Command>) {
-        let (step, facts) = (&self.steps[idx], self.plan.facts(idx));
+        let step = &self.steps[idx];
         match &step.forward {
             Forward::Idle => {
-                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() })
+                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() });
             }
             Forward::LookAgainAt(at) => {
                 commands.push(Command::Execute { step: idx, not_before: *at });
@@ -91,9 +96,8 @@ impl State {
             Forward::RetryAt(at) if self.may_probe(idx) => {
                 commands.push(Command::Probe { step: idx, not_before: *at });
             }
-            Forward::RetryAt(_) if step.superseded => self.command_undo(idx, commands),
-            Forward::RetryAt(_) if step.must_look && !facts.repeatable => {
-                commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome })
+            Forward::RetryAt(_) if step.must_look => {
+                commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome });
             }
             Forward::RetryAt(at) => commands.push(Command::Execute { step: idx, not_before: *at }),
             Forward::Awaiting(wait) => self.command_awaiting(idx, wait, commands),
@@ -114,9 +118,6 @@ impl State {
     }
 
     fn commands_backward(&self, commands: &mut Vec<Command>) {
-        if self.executing() {
-            return;
-        }
         for step in self.backward_frontier() {
             self.command_undo(step, commands);
         }

@@ -2,8 +2,8 @@
 
 use crate::json::Json;
 use crate::machine::{
-    Applied, By, Effect, Finding, Forward, Hold, ParkReason, Reason, Request, State, Then, Undo,
-    Verdict, Wait,
+    Applied, By, Effect, Finding, Forward, Hold, ParkReason, Reason, Request, State, Status, Then,
+    Undo, Verdict, Wait,
 };
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
@@ -20,6 +20,7 @@ impl State {
             && step.undo == Undo::Idle
             && !self.turned()
             && !self.stands_still()
+            && !self.making_room()
             && self.forward_frontier().contains(&idx)
     }
 
@@ -49,19 +50,22 @@ impl State {
         by: By,
     ) -> Applied {
         let edits = self.edits.len();
-        let turned = self.turned();
-        let by_hand = self.permits(&Request::Complete(idx)) == Verdict::Fits;
+        let permitted = |request| self.permits(&request) == Verdict::Fits;
+        let by_hand = permitted(Request::Complete(idx));
+        let approved = permitted(Request::Approve(idx));
+        let found = idx < self.steps.len() && self.may_probe(idx);
+        let moving = self.status() == Status::Running;
         let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
         let fits = match (by, &step.forward) {
             (By::Execute, forward) => *forward == Forward::Running,
-            (By::Probe, Forward::RetryAt(_)) => step.must_look && !step.superseded && !turned,
+            (By::Probe, _) => found,
             (By::Hand, _) => by_hand,
-            (By::Signal, Forward::Awaiting(Wait::Signal { name, .. })) => {
-                let found = self.signals.iter().position(|signal| signal.name == *name);
-                found.and_then(|taken| self.signals.remove(taken)).is_some() && !turned
+            (By::Signal, Forward::Awaiting(Wait::Signal { name, .. })) if moving => {
+                let oldest = self.signals.iter().position(|signal| signal.name == *name);
+                oldest.and_then(|taken| self.signals.remove(taken)).is_some()
             }
-            (By::Approval, Forward::Awaiting(Wait::Approval { .. })) => !turned,
-            _ => false,
+            (By::Signal, _) => false,
+            (By::Approval, _) => approved,
         };
         if !fits {
             return Err("the step does not wait for this");
@@ -76,13 +80,14 @@ impl State {
         step.error = None;
         step.finished_at = Some(at);
         self.deaths = 0;
-        self.release_hold_of(idx);
+        self.release_hold();
         Ok(())
     }
 
-    /// The step that failed is done after all, or need not be.
-    pub(super) fn release_hold_of(&mut self, idx: StepIdx) {
-        self.held.take_if(|hold| hold.step == idx);
+    /// The step is no longer failed: the hold goes on for another that is, or ends.
+    pub(super) fn release_hold(&mut self) {
+        let failed = self.steps.iter().position(|step| step.forward == Forward::Failed);
+        self.held = self.held.take().and_then(|hold| Some(Hold { step: failed?, ..hold }));
     }
 
     pub(super) fn step_failed(
@@ -94,20 +99,20 @@ impl State {
         then: &Then,
     ) -> Applied {
         let turned = self.turned();
-        let past_pivot = self.past_pivot();
-        let pivot = self.plan.facts(idx).pivot;
-        let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
+        let moving = self.status() == Status::Running;
+        let step = self.steps.get(idx).ok_or("there is no such step")?;
         let refused = matches!(step.forward, Forward::Awaiting(_)) && effect == Effect::Clean;
-        if step.forward != Forward::Running && !(refused && !turned) {
+        if step.forward != Forward::Running && !(refused && moving) {
             return Err("no attempt at the step is under way");
         }
-        if effect == Effect::Unknown {
-            step.outcome_unknown(at);
-        }
-        let clean_pivot = pivot && !step.maybe_made;
-        if *then == Then::WalkBack && past_pivot && !clean_pivot && !turned {
+        let gives_up = matches!(then, Then::WalkBack | Then::HoldUntil(_));
+        if gives_up && !turned && self.only_forward(idx, effect).is_some() {
             return Err("behind a pivot nothing turns");
         }
+        if effect == Effect::Unknown {
+            self.outcome_unknown(at, idx);
+        }
+        let step = &mut self.steps[idx];
         step.failures += 1;
         step.error = Some(error.to_owned());
         step.forward = match then {
@@ -137,6 +142,7 @@ impl State {
         step.forward = match wait {
             Wait::Until(moment) => {
                 step.attempts -= 1;
+                step.maybe_made = true;
                 Forward::LookAgainAt(*moment)
             }
             other => Forward::Awaiting(other.clone()),
@@ -160,40 +166,47 @@ impl State {
         if idx >= self.steps.len() || !self.may_probe(idx) {
             return Err("the step is not to be probed now");
         }
-        let rows = self.rows + 1;
+        let (repeatable, rows) = (self.plan.facts(idx).repeatable, self.rows + 1);
         let step = &mut self.steps[idx];
+        step.must_look = matches!(finding, Finding::AbsentTooSoon(_));
         match finding {
             Finding::AbsentTooSoon(again) => step.forward = Forward::RetryAt(again),
-            Finding::Absent if step.superseded => step.open_round(rows),
-            Finding::Absent | Finding::CannotTell => {
-                step.must_look = false;
-                step.forward = Forward::RetryAt(at);
+            Finding::CannotTell if !repeatable => {
+                step.forward = Forward::Parked(ParkReason::UnknownOutcome);
             }
-        }
-        if finding == Finding::CannotTell
-            && !self.plan.facts(idx).repeatable
-            && !self.steps[idx].superseded
-        {
-            self.steps[idx].forward = Forward::Parked(ParkReason::UnknownOutcome);
+            _ if step.superseded => step.open_round(rows),
+            _ => step.forward = Forward::RetryAt(at),
         }
         Ok(())
     }
 
     /// The engine stops one step, forward or back.
     pub(super) fn step_parked(&mut self, idx: StepIdx, reason: ParkReason) -> Applied {
-        let back = self.turned();
-        let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
-        if step.body_under_way() {
-            return Err("a body of the step is under way");
+        if idx >= self.steps.len() {
+            return Err("there is no such step");
         }
-        if back || step.superseded {
-            step.undo = Undo::Parked(reason);
-        } else if step.passed() || step.forward == Forward::Failed {
-            return Err("the step is over");
+        let executes = !self.turned()
+            && !self.stands_still()
+            && !self.steps[idx].body_under_way()
+            && self.forward_frontier().contains(&idx)
+            && !matches!(self.steps[idx].forward, Forward::Failed | Forward::Parked(_));
+        if self.undo_is_next(idx) {
+            self.steps[idx].undo = Undo::Parked(reason);
+        } else if executes && !self.undoes_first(idx) {
+            self.steps[idx].forward = Forward::Parked(reason);
         } else {
-            step.forward = Forward::Parked(reason);
+            return Err("the step is not what comes next");
         }
         Ok(())
+    }
+
+    /// An attempt at step `idx` may have done something: look before trying again, where that can
+    /// be done or must be (rule S5).
+    pub(super) fn outcome_unknown(&mut self, at: Timestamp, idx: StepIdx) {
+        let facts = self.plan.facts(idx);
+        self.steps[idx].maybe_made = true;
+        self.steps[idx].must_look = facts.probe || !facts.repeatable;
+        self.steps[idx].unknown_since = Some(at);
     }
 
     pub(super) fn turn(&mut self, reason: Reason) {

@@ -1,6 +1,6 @@
 //! Which command of a person fits which status: the table of the contract.
 
-use crate::machine::{Event, Forward, ParkReason, State, Status, Undo, Wait};
+use crate::machine::{Event, Forward, Made, ParkReason, State, Status, StepState, Undo, Wait};
 use crate::plan::StepIdx;
 
 /// What somebody asks of a run.
@@ -104,6 +104,9 @@ impl State {
             Request::Resume => status == Status::Parked,
             Request::Complete(step) | Request::Skip(step) => forward && self.by_hand(*step, status),
             Request::Retry(step) => self.retriable(*step, status),
+            Request::Abandon(step) if self.steps.get(*step).is_some_and(StepState::abandoned) => {
+                return Verdict::AlreadySo;
+            }
             Request::Resolve(step) | Request::Abandon(step) => self.settleable(*step, status),
             Request::Rollback => status == Status::Completed && self.undoable(),
             Request::Signal(id) => {
@@ -159,13 +162,11 @@ impl State {
 
     fn retriable(&self, step: Option<StepIdx>, status: Status) -> bool {
         let chosen = |idx: StepIdx| step.is_none_or(|only| only == idx);
-        let held = self.held.as_ref().map(|hold| hold.step);
         (0..self.steps.len()).filter(|&idx| chosen(idx)).any(|idx| match status {
             Status::Parked if self.stopped.is_some() || self.paused.is_some() => false,
             Status::Parked => {
-                held == Some(idx)
-                    || matches!(self.steps[idx].undo, Undo::Parked(_))
-                    || !self.turned() && matches!(self.steps[idx].forward, Forward::Parked(_))
+                let stuck = matches!(self.steps[idx].forward, Forward::Parked(_) | Forward::Failed);
+                matches!(self.steps[idx].undo, Undo::Parked(_)) || !self.turned() && stuck
             }
             Status::Failed => self.steps[idx].undo == Undo::Failed,
             _ => false,
@@ -174,11 +175,8 @@ impl State {
 
     fn settleable(&self, step: StepIdx, status: Status) -> bool {
         let undo = self.steps.get(step).map(|state| state.undo);
-        match status {
-            Status::Parked => self.turned() && matches!(undo, Some(Undo::Parked(_))),
-            Status::Failed => matches!(undo, Some(Undo::Failed | Undo::Abandoned)),
-            _ => false,
-        }
+        let left = matches!(undo, Some(Undo::Parked(_) | Undo::Failed | Undo::Abandoned));
+        left && self.turned() && matches!(status, Status::Parked | Status::Failed)
     }
 
     /// Whether nothing at or behind a pivot stands in the way of undoing a completed run (S13).
@@ -186,7 +184,7 @@ impl State {
         let pivot = (0..self.steps.len()).find(|&idx| self.plan.facts(idx).pivot);
         let stuck = |idx| {
             let facts = self.plan.facts(idx);
-            !facts.undo && !facts.read_only && self.steps[idx].forward != Forward::Skipped
+            !facts.undo && !facts.read_only && self.steps[idx].made() != Made::Nothing
         };
         pivot.is_none_or(|pivot| !(pivot..self.steps.len()).any(stuck))
     }
@@ -197,6 +195,6 @@ impl State {
     }
 }
 
-fn status_is_end(status: Status) -> bool {
+pub(super) fn status_is_end(status: Status) -> bool {
     matches!(status, Status::Completed | Status::Failed | Status::RolledBack)
 }

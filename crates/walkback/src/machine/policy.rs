@@ -36,7 +36,7 @@ impl Failure {
             return None;
         }
         let ceiling = u64::try_from(retry.ceiling(failures).as_micros()).unwrap_or(u64::MAX);
-        let jittered = u128::from(ceiling) * u128::from(self.chance) >> 64;
+        let jittered = (u128::from(ceiling) * u128::from(self.chance)) >> 64;
         let wait = Duration::from_micros(u64::try_from(jittered).unwrap_or(u64::MAX));
         Some(now.plus(wait.max(self.retry_after.unwrap_or_default())))
     }
@@ -57,12 +57,10 @@ pub fn after_failure(
     if let Some(at) = failure.retry_at(now, own.failures + 1, &options.retry) {
         return Then::RetryAt(at);
     }
-    let unknown = own.maybe_made || failure.effect == Effect::Unknown;
-    match (state.plan().facts(step).pivot, options.on_failure) {
-        (true, _) if unknown => Then::Park(ParkReason::PivotUnknown),
-        (false, _) if state.past_pivot() => Then::Park(ParkReason::BehindPivot),
-        (_, OnFailure::Hold(duration)) => Then::HoldUntil(now.plus(duration)),
-        (_, OnFailure::WalkBack) => Then::WalkBack,
+    match (state.only_forward(step, failure.effect), options.on_failure) {
+        (Some(reason), _) => Then::Park(reason),
+        (None, OnFailure::Hold(duration)) => Then::HoldUntil(now.plus(duration)),
+        (None, OnFailure::WalkBack) => Then::WalkBack,
     }
 }
 

@@ -4,21 +4,25 @@ use crate::json::Json;
 use crate::limits;
 use crate::machine::{
     Applied, DEATHS_BEFORE_ALONE, Event, Forward, Made, ParkReason, Reason, Request, Signal, State,
-    Undo, Verdict,
+    Undo, Verdict, permit::status_is_end,
 };
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
 impl State {
     /// The owner is gone: what it had under way has an unknown outcome and counts no attempt.
-    pub(super) fn claim_ended(&mut self, at: Timestamp, died: bool) {
+    pub(super) fn claim_ended(&mut self, at: Timestamp, died: bool) -> Applied {
+        if status_is_end(self.status()) {
+            return Err("the run has ended");
+        }
         let suspect = self.body_under_way();
-        for step in &mut self.steps {
-            if step.forward == Forward::Running {
-                step.forward = Forward::RetryAt(at);
-                step.attempts -= 1;
-                step.outcome_unknown(at);
+        for idx in 0..self.steps.len() {
+            if self.steps[idx].forward == Forward::Running {
+                self.outcome_unknown(at, idx);
+                self.steps[idx].forward = Forward::RetryAt(at);
+                self.steps[idx].attempts -= 1;
             }
+            let step = &mut self.steps[idx];
             if step.undo == Undo::Running {
                 step.undo = Undo::RetryAt(at);
                 step.undo_attempts -= 1;
@@ -27,6 +31,7 @@ impl State {
         if suspect && died {
             self.deaths += 1;
         }
+        Ok(())
     }
 
     pub(super) fn run_parked(&mut self, at: Timestamp, reason: ParkReason) -> Applied {
@@ -65,21 +70,26 @@ impl State {
         match event {
             Event::CancelRequested => {
                 self.cancel_requested = true;
-                self.paused = None;
-                self.stopped = None;
+                self.go_on();
                 self.turn(Reason::Cancelled);
             }
             Event::PauseRequested => self.paused = Some(at),
+            Event::Resumed { set: Some(_) } if self.turned() => {
+                return Err("edits are for going forward");
+            }
             Event::Resumed { set } => self.resume(at, set.as_ref()),
             Event::RetryRequested { step } => self.retry(at, *step),
             Event::StepSkipped { step } => {
                 self.steps[*step].forward = Forward::Skipped;
                 self.steps[*step].finished_at = Some(at);
-                self.release_hold_of(*step);
+                self.release_hold();
             }
             Event::Resolved { step } => self.steps[*step].undo = Undo::Resolved,
             Event::Abandoned { step } => self.steps[*step].undo = Undo::Abandoned,
-            Event::RollbackRequested => self.turn(Reason::Rollback),
+            Event::RollbackRequested => {
+                self.go_on();
+                self.turn(Reason::Rollback);
+            }
             Event::SignalReceived { name, payload, id } => {
                 self.signals.push_back(Signal { name: name.clone(), payload: payload.clone() });
                 self.signal_ids.extend(id.clone());
@@ -94,8 +104,8 @@ impl State {
         Ok(())
     }
 
-    /// Goes on where it stands: whatever is parked is tried again.
-    fn resume(&mut self, at: Timestamp, set: Option<&Json>) {
+    /// Nothing that stopped the run as a whole holds any longer.
+    fn go_on(&mut self) {
         if let Some((reason, _)) = self.stopped.take() {
             match reason {
                 ParkReason::LedgerFull => self.rows_granted += limits::LEDGER_ROWS_GRANT,
@@ -104,6 +114,11 @@ impl State {
             }
         }
         self.paused = None;
+    }
+
+    /// Goes on where it stands: whatever is parked is tried again.
+    fn resume(&mut self, at: Timestamp, set: Option<&Json>) {
+        self.go_on();
         self.held = None;
         for idx in 0..self.steps.len() {
             self.release(at, idx);
@@ -117,6 +132,7 @@ impl State {
     }
 
     fn retry(&mut self, at: Timestamp, step: Option<StepIdx>) {
+        self.go_on();
         for idx in 0..self.steps.len() {
             if step.is_none_or(|only| only == idx) {
                 self.release(at, idx);
@@ -126,21 +142,23 @@ impl State {
                 }
             }
         }
-        self.held = None;
+        self.release_hold();
     }
 
     /// Lets a parked or held step be tried again, with all its attempts. Where only a person could
     /// tell whether to execute again, the person now has.
     fn release(&mut self, at: Timestamp, idx: StepIdx) {
-        let turned = self.turned();
-        let probe = self.plan.facts(idx).probe;
+        let (turned, rows) = (self.turned(), self.rows + 1);
+        let facts = self.plan.facts(idx);
         let step = &mut self.steps[idx];
-        let failed = step.forward == Forward::Failed && !turned;
-        if matches!(step.forward, Forward::Parked(_)) && !turned || failed {
+        if matches!(step.forward, Forward::Parked(_) | Forward::Failed) && !turned {
             step.forward = Forward::RetryAt(at);
             step.failures = 0;
-            step.must_look &= probe;
+            step.must_look &= facts.probe;
             step.finished_at = None;
+            if step.superseded && !facts.undo && !step.must_look {
+                step.open_round(rows);
+            }
         }
         if matches!(step.undo, Undo::Parked(_)) {
             step.undo = Undo::RetryAt(at);
@@ -155,15 +173,15 @@ impl State {
         if step.passed() || !step.begun() || step.forward == Forward::Running {
             return;
         }
-        if step.made() != Made::Nothing && (facts.undo || facts.probe) {
-            step.superseded = true;
-            step.must_look = facts.probe;
-            step.maybe_made = true;
-            if !matches!(step.forward, Forward::RetryAt(_)) {
-                step.forward = Forward::RetryAt(Timestamp::default());
-            }
-        } else {
+        let look = step.must_look || facts.probe;
+        if step.made() == Made::Nothing || !facts.undo && !look {
             step.open_round(rows);
+            return;
+        }
+        step.superseded = true;
+        step.must_look = look && !facts.undo;
+        if !matches!(step.forward, Forward::RetryAt(_)) {
+            step.forward = Forward::RetryAt(Timestamp::default());
         }
     }
 }

@@ -114,18 +114,21 @@ pub(crate) enum Made<'a> {
 
 /// Everything that is known of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact, whatever the others are")]
 pub(crate) struct StepState {
     pub(crate) forward: Forward,
     pub(crate) undo: Undo,
     /// The output, once it is done (or was found done by a probe).
     pub(crate) output: Option<Json>,
-    /// Some attempt of this round may have done something without our hearing of it.
+    /// Some attempt of this round may have done something without our hearing of it; one that said
+    /// "not yet" has.
     pub(crate) maybe_made: bool,
     /// An outcome is unknown: look (probe) before executing again (rule S5).
     pub(crate) must_look: bool,
     /// Since when the newest unknown outcome is unknown: from then on the settle delay counts.
     pub(crate) unknown_since: Option<Timestamp>,
-    /// The round's data was edited after it may have made something: that goes first (rule S12).
+    /// The round's data was edited after it may have made something: that is undone first or, where
+    /// there is no undo, looked for (rule S12).
     pub(crate) superseded: bool,
     /// The probe that goes before the undo of an unknown effect was made.
     pub(crate) looked_back: bool,
@@ -150,12 +153,11 @@ pub(crate) struct StepState {
 }
 
 impl StepState {
-    /// What would have to be taken back now. A body under way counts as unknown, and so does one
-    /// that said "not yet".
+    /// What would have to be taken back now. A body under way counts as unknown.
     pub(crate) fn made(&self) -> Made<'_> {
         match (&self.output, &self.forward) {
             (Some(output), _) => Made::Known(output),
-            (None, Forward::Running | Forward::LookAgainAt(_)) => Made::Unknown,
+            (None, Forward::Running) => Made::Unknown,
             (None, _) if self.maybe_made => Made::Unknown,
             (None, _) => Made::Nothing,
         }
@@ -175,17 +177,19 @@ impl StepState {
         self.forward != Forward::Idle
     }
 
+    pub(crate) fn abandoned(&self) -> bool {
+        self.undo == Undo::Abandoned
+    }
+
+    /// Whether it was begun in any round.
+    pub(crate) fn ever_begun(&self) -> bool {
+        self.begun() || self.started_at.is_some()
+    }
+
     /// Whether it waits for a moment, a retry, a signal or an approval.
     pub(crate) fn waits(&self) -> bool {
         use Forward::{Awaiting, LookAgainAt, RetryAt};
         matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
-    }
-
-    /// An attempt may have done something: it has to be looked for, or undone.
-    pub(crate) fn outcome_unknown(&mut self, at: Timestamp) {
-        self.maybe_made = true;
-        self.must_look = true;
-        self.unknown_since = Some(at);
     }
 
     /// Forgets the round that is over; the next starts from nothing.

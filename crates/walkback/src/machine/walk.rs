@@ -1,6 +1,6 @@
 //! The structure of a run read against its state: what is next, forward and backward.
 
-use crate::machine::{Forward, Made, ParkReason, State, Undo};
+use crate::machine::{Effect, Forward, Made, ParkReason, State, Undo};
 use crate::plan::{Node, StepIdx};
 
 impl State {
@@ -65,10 +65,28 @@ impl State {
         parked
     }
 
-    /// Whether the pivot was begun, so that the run only goes forward.
+    /// Whether a pivot was begun, so that the run only goes forward.
     pub(super) fn past_pivot(&self) -> bool {
-        let begun = |idx| self.plan.facts(idx).pivot && self.steps[idx].begun();
-        (0..self.steps.len()).any(begun)
+        (0..self.steps.len()).any(|idx| self.pivot_begun(idx))
+    }
+
+    /// Whether step `idx` is a pivot, was begun, and is not over without having made anything.
+    fn pivot_begun(&self, idx: StepIdx) -> bool {
+        let step = &self.steps[idx];
+        let over = matches!(step.forward, Forward::Failed | Forward::Skipped);
+        self.plan.facts(idx).pivot && step.begun() && !(over && step.made() == Made::Nothing)
+    }
+
+    /// Why the run cannot turn when step `idx` has failed for good with this effect, if it cannot
+    /// (rule S10).
+    pub(super) fn only_forward(&self, idx: StepIdx, effect: Effect) -> Option<ParkReason> {
+        let unknown = self.steps[idx].maybe_made || effect == Effect::Unknown;
+        let behind = |other| other != idx && self.pivot_begun(other);
+        if self.plan.facts(idx).pivot && unknown {
+            Some(ParkReason::PivotUnknown)
+        } else {
+            (0..self.steps.len()).any(behind).then_some(ParkReason::BehindPivot)
+        }
     }
 }
 

@@ -190,18 +190,14 @@ impl<'a> Draft<'a> {
                 if command.not_before() > self.now {
                     continue;
                 }
+                let before = self.rows.len();
                 let start = self.obey(&command)?;
                 if let Some(start) = start.filter(|s| !asked.contains(s) && !starts.contains(s)) {
                     starts.push(start);
                 }
-                let turns = matches!(
-                    command,
-                    Command::PassDeadline { .. }
-                        | Command::EndHold { .. }
-                        | Command::Expire { .. }
-                        | Command::Park { .. }
-                );
-                if turns {
+                // Beginning one body leaves the others' commands standing; all else may not.
+                let recorded = self.rows.len() > before;
+                if recorded && !matches!(command, Command::Execute { .. }) {
                     break;
                 }
             }
