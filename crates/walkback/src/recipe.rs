@@ -214,6 +214,13 @@ impl StepRef {
         self
     }
 
+    /// How this use of it is called in tables and errors.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
     /// Sets a parameter of a step that takes some, such as `sleep`'s `for`.
     #[must_use]
     pub fn with(mut self, parameter: &str, value: impl Into<Value>) -> Self {

@@ -1,0 +1,154 @@
+//! A store, a worker, and the sagas that are thrown at them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use walkback::{Engine, Enlistment, Error, Order, Registry, SqliteStore, StepRef, Until};
+
+use crate::commands::bench::{Stopwatch, memory};
+use crate::failure::Failure;
+
+/// Sagas of one latency measurement.
+const ONE_BY_ONE: usize = 2_000;
+
+pub(super) struct Load {
+    pub(super) store: SqliteStore,
+    engine: Engine,
+    concurrency: usize,
+    stop: CancellationToken,
+    worker: JoinSet<Result<(), Error>>,
+}
+
+/// A throughput: from the first start to the last completion.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Measured {
+    pub(super) sagas: usize,
+    pub(super) sagas_per_second: f64,
+    /// Every measurement's rate; the one above is their median.
+    pub(super) all: Vec<f64>,
+    pub(super) commits_per_saga: f64,
+    pub(super) sagas_per_commit: f64,
+    pub(super) peak_memory_mb: f64,
+    pub(super) peak_memory_kb_per_saga_in_flight: f64,
+}
+
+/// How long one saga takes, started and awaited one at a time.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latency {
+    pub(super) sagas: usize,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    pub(super) commits_per_saga: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn ratio(a: u64, b: usize) -> f64 {
+    a as f64 / b as f64
+}
+
+impl Load {
+    pub(super) async fn open(file: &Path, concurrency: usize) -> Result<Self, Failure> {
+        Self::with(file, concurrency, Registry::with_builtins()).await
+    }
+
+    pub(super) async fn with(
+        file: &Path,
+        concurrency: usize,
+        registry: Registry,
+    ) -> Result<Self, Failure> {
+        let store = SqliteStore::open(file)?;
+        let engine = Engine::new(registry, store.clone())?;
+        let stop = CancellationToken::new();
+        let mut worker = JoinSet::new();
+        if let Enlistment::Working(enlisted) = engine.enlist().await? {
+            worker.spawn(enlisted.concurrency(concurrency).run(Until::Stopped, stop.clone()));
+        }
+        Ok(Self { store, engine, concurrency, stop, worker })
+    }
+
+    /// Lets the worker go and waits for it.
+    pub(super) async fn close(mut self) -> Result<(), Failure> {
+        self.stop.cancel();
+        while let Some(ended) = self.worker.join_next().await {
+            ended.map_err(std::io::Error::other)??;
+        }
+        Ok(())
+    }
+
+    fn order(steps: &[&str]) -> Order {
+        Order::steps(steps.iter().copied()).input(r#"{"message":"hello"}"#)
+    }
+
+    /// Keeps `concurrency` sagas in flight until `sagas` have come to rest. Every start is
+    /// acknowledged on its own.
+    pub(super) async fn throughput(&self, sagas: usize, steps: &[&str]) -> Result<Measured, Failure> {
+        memory::reset_peak();
+        let before = memory::resident_kb();
+        let (commits, _) = self.store.commits();
+        let clock = Stopwatch::start();
+        self.run_all(sagas, &Self::order(steps)).await?;
+        let seconds = clock.read().as_secs_f64();
+        let peak = memory::peak_kb();
+        let commits = self.store.commits().0 - commits;
+        Ok(Measured {
+            sagas,
+            sagas_per_second: ratio(sagas as u64, 1) / seconds,
+            all: Vec::new(),
+            commits_per_saga: ratio(commits, sagas),
+            sagas_per_commit: ratio(sagas as u64, 1) / ratio(commits, 1),
+            peak_memory_mb: ratio(peak, 1_000),
+            peak_memory_kb_per_saga_in_flight: ratio(peak.saturating_sub(before), self.concurrency),
+        })
+    }
+
+    async fn run_all(&self, sagas: usize, order: &Order) -> Result<(), Failure> {
+        let lanes = self.concurrency.min(sagas).max(1);
+        let mut set = JoinSet::new();
+        for lane in 0..lanes {
+            let share = sagas / lanes + usize::from(lane < sagas % lanes);
+            let (engine, order) = (self.engine.clone(), order.clone());
+            set.spawn(async move {
+                for _ in 0..share {
+                    engine.start_and_wait(order.clone()).await?;
+                }
+                Ok::<_, Error>(())
+            });
+        }
+        while let Some(lane) = set.join_next().await {
+            lane.map_err(std::io::Error::other)??;
+        }
+        Ok(())
+    }
+
+    /// Finished and waiting runs, to see what they cost the others.
+    pub(super) async fn fill(&self, finished: usize, waiting: usize) -> Result<(), Failure> {
+        for _ in 0..waiting {
+            self.engine.start_saga(Order::steps([StepRef::new("sleep").with("for", "1h")])).await?;
+        }
+        self.run_all(finished, &Self::order(&["echo", "echo", "echo"])).await
+    }
+
+    /// One saga after another.
+    pub(super) async fn latency(&self) -> Result<Latency, Failure> {
+        let order = Self::order(&["echo", "echo", "echo"]);
+        self.run_all(100, &order).await?;
+        let (commits, _) = self.store.commits();
+        let mut took: Vec<Duration> = Vec::with_capacity(ONE_BY_ONE);
+        for _ in 0..ONE_BY_ONE {
+            let clock = Stopwatch::start();
+            self.engine.start_and_wait(order.clone()).await?;
+            took.push(clock.read());
+        }
+        took.sort_unstable();
+        let at = |part: usize| took[(ONE_BY_ONE * part / 100).min(ONE_BY_ONE - 1)].as_secs_f64() * 1e3;
+        let commits_per_saga = ratio(self.store.commits().0 - commits, ONE_BY_ONE);
+        Ok(Latency { sagas: ONE_BY_ONE, p50_ms: at(50), p99_ms: at(99), commits_per_saga })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

@@ -1,0 +1,113 @@
+//! The kill test: many runs at once, and a worker that is killed with -9 again and again.
+//!
+//! Every body appends to a record outside the store, so that the judge need not trust the engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use walkback::{Engine, Filter, Order, Registry, SqliteStore, Status, StepRef, Steps};
+
+mod record;
+mod worker;
+
+use record::Record;
+use worker::Worker;
+
+/// Runs in flight at once.
+const AT_ONCE: usize = 44;
+/// Kills with a body under way.
+const KILLS: usize = 150;
+
+/// A command step that appends to the record, makes a file and, when it is undone, removes it.
+fn body(folder: &Path, name: &str) -> StepRef {
+    let script = folder.join("body.sh").display().to_string();
+    let program = json!([script, folder.display().to_string()]);
+    StepRef::new("command").with("execute", program.clone()).with("compensate", program).named(name)
+}
+
+/// One of four kinds: with groups and lists in them; every second one fails at its end.
+fn order(folder: &Path, number: usize) -> Order {
+    let step = |name: &str| body(folder, name);
+    let mut steps = Steps::new().then(step("first"));
+    if number % 4 < 2 {
+        steps = steps.then_all([step("left"), step("middle"), step("right")]).then(step("after"));
+    } else {
+        let list = |name: &str| Steps::new().then(step(name)).then(step("next"));
+        steps = steps.then_lists([list("one"), list("two")]);
+    }
+    if number % 2 == 1 {
+        steps = steps.then("fail");
+    }
+    Order::list("kill", steps).label("number", number.to_string())
+}
+
+async fn in_flight(engine: &Engine) -> usize {
+    let statuses = vec![Status::Pending, Status::Running, Status::Compensating];
+    let filter = Filter { statuses, limit: usize::MAX, ..Filter::default() };
+    engine.list_sagas(filter).await.unwrap().len()
+}
+
+async fn pause(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_run_ends_whole_however_often_its_worker_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    record::write_script(folder.path());
+    let store = SqliteStore::open(folder.path().join("kill.db")).unwrap();
+    let engine = Engine::new(Registry::with_builtins(), store.clone()).unwrap();
+    let record = Record::new(folder.path());
+    let mut started = 0;
+    let mut fell: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for kill in 0..KILLS {
+        for _ in in_flight(&engine).await..AT_ONCE {
+            engine.start_saga(order(folder.path(), started)).await.unwrap();
+            started += 1;
+        }
+        let suspects = record.under_way();
+        let seen = record.len();
+        let worker = Worker::spawn(folder.path(), kill);
+        // Progress for every run that the last kill hit, so that none becomes poison (rule S15).
+        while !record.progressed(&suspects, seen) {
+            pause(5).await;
+        }
+        pause(kill as u64 * 7919 % 60).await;
+        while record.under_way().is_empty() {
+            pause(1).await;
+        }
+        worker.kill();
+        for (_, phase) in record.under_way() {
+            *fell.entry(phase).or_default() += 1;
+        }
+    }
+    let runs = in_flight(&engine).await;
+    Worker::spawn(folder.path(), KILLS).until_idle().await;
+    println!("{KILLS} kills with a body under way, {started} runs, {runs} in flight at the last");
+    println!("the bodies they fell on: {fell:?}");
+    judge(&engine, &record, folder.path()).await;
+}
+
+async fn judge(engine: &Engine, record: &Record, folder: &Path) {
+    let sagas = engine.list_sagas(Filter { limit: usize::MAX, ..Filter::default() }).await.unwrap();
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for saga in &sagas {
+        *ends.entry(saga.status.name()).or_default() += 1;
+        let failing = saga.labels["number"].parse::<usize>().unwrap() % 2 == 1;
+        let expected = if failing { Status::RolledBack } else { Status::Completed };
+        assert_eq!(saga.status, expected, "{}: {saga:?}", saga.id);
+        let left = record::made(folder, saga.id);
+        let steps = engine.list_step_results(saga.id).await.unwrap();
+        let bodies = if failing { 0 } else { steps.len() };
+        assert_eq!(left, bodies, "{} left files behind, or made too few", saga.id);
+    }
+    println!("ends: {ends:?}; record: {} lines", record.len());
+    assert_eq!(record.overlaps(), Vec::<String>::new(), "bodies of one run overlapped");
+    let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
+    let effects = Box::new(std::io::BufReader::new(effects));
+    let report = walkback::verify::verify(engine.store(), None, Some(effects)).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    println!("verify: {} runs, {} rows, nothing found", report.runs, report.rows);
+}
