@@ -22,6 +22,7 @@ pub struct Context {
     inputs: Json,
     edits: Vec<Json>,
     outputs: Vec<(Option<Arc<str>>, Json)>,
+    scope: Option<Arc<str>>,
     put: BTreeMap<String, Json>,
     parameters: Arc<serde_json::Map<String, Value>>,
     from: Arc<BTreeMap<String, Source>>,
@@ -56,6 +57,7 @@ impl Context {
         if !state.step(idx).begun() {
             context.edits = state.edits().to_vec();
         }
+        context.scope = step.scope.as_deref().map(Arc::from);
         context.parameters = Arc::new(step.with.clone());
         context.from = Arc::new(step.from.clone());
         context
@@ -75,16 +77,21 @@ impl Context {
             inputs: inputs.clone(),
             edits: state.edits().to_vec(),
             outputs: steps.filter_map(output).collect(),
+            scope: None,
             put: BTreeMap::new(),
             parameters: Arc::default(),
             from: Arc::default(),
         }
     }
 
-    /// The field of this name of what the run was started with, edits included.
+    /// The field of this name of what the run was started with, edits included; or what the list
+    /// of steps says instead of it: a mapped field, or a parameter.
     pub fn input(&self, name: &str) -> Option<Value> {
-        let layers = self.edits.iter().rev().chain([&self.inputs]);
-        layers.filter_map(|layer| member(layer, name)).map(|json| json.value()).next()
+        if self.from.contains_key(name) {
+            return self.field(name).map(|json| json.value());
+        }
+        let given = self.parameters.get(name).cloned();
+        given.or_else(|| self.started_with(name).map(|json| json.value()))
     }
 
     /// The newest output of this name, or `scope.name`, of the steps before this one.
@@ -120,24 +127,31 @@ impl Context {
         Json::of(&self.put)
     }
 
-    /// The value that the input's `field` has: mapped, or found by its name.
+    /// The value that the input's `field` has: mapped, given, or found by its name. What a path
+    /// means is checked by [`crate::wiring`] before the run is stored; the two must agree.
     pub(crate) fn field(&self, field: &str) -> Option<Json> {
-        match self.from.get(field) {
-            None => self.path(field),
-            Some(Source::One(path)) => self.path(path),
-            Some(Source::Several(paths)) => {
+        match (self.from.get(field), self.parameters.get(field)) {
+            (Some(Source::One(path)), _) if !path.contains("*.") => self.path(path),
+            (Some(Source::One(path)), _) => Json::of(&self.paths(path)).ok(),
+            (Some(Source::Several(paths)), _) => {
                 let found: Vec<Json> = paths.iter().flat_map(|path| self.paths(path)).collect();
                 Json::of(&found).ok()
             }
+            (None, Some(given)) => Json::of(given).ok(),
+            (None, None) => self.path(field),
         }
     }
 
+    fn started_with(&self, name: &str) -> Option<Json> {
+        let layers = self.edits.iter().rev().chain([&self.inputs]);
+        layers.filter_map(|layer| member(layer, name)).next()
+    }
+
     fn path(&self, path: &str) -> Option<Json> {
-        let inputs = self.edits.iter().rev().chain([&self.inputs]);
-        self.find_output(path).or_else(|| {
-            let name = path.strip_prefix("inputs.").unwrap_or(path);
-            inputs.filter_map(|layer| member(layer, name)).next()
-        })
+        match path.strip_prefix("inputs.") {
+            Some(name) => self.started_with(name),
+            None => self.find_output(path).or_else(|| self.started_with(path)),
+        }
     }
 
     /// The values at a path whose scope may end in `*`, in the order of the steps.
@@ -150,14 +164,17 @@ impl Context {
         outputs.filter_map(|(_, output)| member(output, field)).collect()
     }
 
+    /// Inside a scope its own outputs come before those without one.
     fn find_output(&self, path: &str) -> Option<Json> {
-        let (scope, field) = match path.split_once('.') {
-            Some((scope, field)) => (Some(scope), field),
-            None => (None, path),
+        let newest = |scope: Option<&str>, field: &str| {
+            let mut outputs = self.outputs.iter().rev().filter(|(own, _)| own.as_deref() == scope);
+            outputs.find_map(|(_, output)| member(output, field))
         };
-        let outputs = self.outputs.iter().rev();
-        let mut of_scope = outputs.filter(|(own, _)| own.as_deref() == scope);
-        of_scope.find_map(|(_, output)| member(output, field))
+        match (path.split_once('.'), self.scope.as_deref()) {
+            (Some((scope, field)), _) => newest(Some(scope), field),
+            (None, Some(own)) => newest(Some(own), path).or_else(|| newest(None, path)),
+            (None, None) => newest(None, path),
+        }
     }
 
     /// Everything as one object: inputs, edits and outputs, those of a scope below its name.

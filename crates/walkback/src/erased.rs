@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::limits;
 use crate::options::Options;
 use crate::recipe::StepRef;
 use crate::step::{Effect, Probe, Step, compensates, probes};
+use crate::wiring::Form;
 
 pub(crate) type Body<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
 
@@ -38,6 +40,10 @@ pub(crate) trait AnyStep: Send + Sync {
     fn has_probe(&self, used: &StepRef) -> bool;
     /// The schemas of what it reads and puts out; `None` where the shape is not fixed.
     fn schemas(&self) -> (Option<&Value>, Option<&Value>);
+    /// What its input must be like, ready to check values.
+    fn form(&self) -> Option<&Form> {
+        None
+    }
     /// What is wrong with this use of it, one sentence each.
     fn check(&self, _used: &StepRef) -> Vec<String> {
         Vec::new()
@@ -75,11 +81,25 @@ pub(crate) struct Typed<I, O> {
     pub(crate) provisions: ProvisionsFn<O>,
     input_schema: Value,
     output_schema: Value,
+    form: OnceLock<Option<Form>>,
 }
 
 /// The members that an object of this schema may have.
 pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The schema of `T`, with its own properties where it stands for another type.
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let mut root = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let target = root.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+    if let Some(Value::Object(target)) = target.and_then(|path| root.pointer(path)).cloned()
+        && let Value::Object(own) = &mut root
+    {
+        own.remove("$ref");
+        own.extend(target);
+    }
+    root
 }
 
 impl<I, O> Typed<I, O>
@@ -95,8 +115,9 @@ where
             compensate: None,
             probe: None,
             provisions: Box::new(|_| None),
-            input_schema: schemars::schema_for!(I).to_value(),
-            output_schema: schemars::schema_for!(O).to_value(),
+            input_schema: schema::<I>(SchemaSettings::default()),
+            output_schema: schema::<O>(SchemaSettings::default().for_serialize()),
+            form: OnceLock::new(),
         }
     }
 
@@ -162,6 +183,10 @@ where
 
     fn schemas(&self) -> (Option<&Value>, Option<&Value>) {
         (Some(&self.input_schema), Some(&self.output_schema))
+    }
+
+    fn form(&self) -> Option<&Form> {
+        self.form.get_or_init(|| Form::new(self.input_schema.clone()).ok()).as_ref()
     }
 
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done> {

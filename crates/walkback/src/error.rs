@@ -112,6 +112,14 @@ impl fmt::Display for Mistakes {
     }
 }
 
+impl std::error::Error for Mistakes {}
+
+impl From<Mistakes> for Error {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Mistakes(mistakes)
+    }
+}
+
 impl Mistakes {
     /// Nothing, if there are none.
     pub(crate) fn none_or(self) -> Result<(), Error> {

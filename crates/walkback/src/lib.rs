@@ -4,6 +4,7 @@ mod attempt;
 mod builtin;
 mod clock;
 mod context;
+mod definition;
 pub mod desired;
 mod dynamic;
 mod engine;
@@ -11,6 +12,7 @@ mod erased;
 mod error;
 mod guard;
 mod id;
+mod into_step;
 mod json;
 pub mod ledger;
 pub mod limits;
@@ -40,6 +42,7 @@ pub mod describe {
 pub use attempt::Attempt;
 pub use clock::{Clock, SystemClock};
 pub use context::Context;
+pub use definition::Definition;
 pub use desired::Provision;
 pub use dynamic::DynamicStep;
 pub use engine::{
@@ -48,6 +51,7 @@ pub use engine::{
 pub use error::{Error, Mistakes, StepError};
 pub use guard::guard_main_if_asked;
 pub use id::{BadSagaId, SagaId};
+pub use into_step::IntoStep;
 pub use json::{Json, JsonError};
 pub use machine::Status;
 pub use options::{NoUndo, OnFailure, OnUndoFailure, Options, Retry};

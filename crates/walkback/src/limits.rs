@@ -6,6 +6,8 @@ pub const INPUT_BYTES: usize = 256 * 1024;
 pub const OUTPUT_BYTES: usize = 256 * 1024;
 /// Most bytes of a run's context (inputs, edits and all outputs together): 1 MiB.
 pub const CONTEXT_BYTES: usize = 1024 * 1024;
+/// Most bytes of a saga's definition, as written and written out: 1 MiB.
+pub const DEFINITION_BYTES: usize = 1024 * 1024;
 /// Most levels of nesting in any JSON that is accepted.
 pub const JSON_DEPTH: usize = 64;
 /// Most steps of one run.

@@ -9,6 +9,12 @@ use serde_json::{Map, Value};
 use crate::options::{OnFailure, OnUndoFailure, Options, Retry};
 use crate::time::Span;
 
+mod facts;
+mod read;
+
+pub(crate) use facts::Facts;
+pub(crate) use read::kind_of;
+
 /// A list of entries that follow one another; the members of a group run together.
 ///
 /// ```
@@ -100,44 +106,6 @@ impl RetryData {
     }
 }
 
-/// What is fixed of a step when a run is accepted, so that a ledger can be folded without its code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Facts {
-    #[serde(skip_serializing_if = "is_true")]
-    pub(crate) undo: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) probe: bool,
-    #[serde(skip_serializing_if = "is_true")]
-    pub(crate) repeatable: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) pivot: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) read_only: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_true(flag: &bool) -> bool {
-    *flag
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Self { undo: true, probe: false, repeatable: true, pivot: false, read_only: false }
-    }
-}
-
-impl Facts {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl Steps {
     /// No steps yet.
     pub fn new() -> Self {
@@ -164,6 +132,21 @@ impl Steps {
     pub fn then_lists(mut self, lists: impl IntoIterator<Item = Steps>) -> Self {
         self.0.push(Entry::Many(lists.into_iter().map(|list| Entry::Many(list.0)).collect()));
         self
+    }
+}
+
+impl Steps {
+    /// Shows every step entry to `visit`, in the order of the list.
+    pub(crate) fn for_each_mut(&mut self, visit: &mut dyn FnMut(&mut StepRef)) {
+        fn walk(entries: &mut [Entry], visit: &mut dyn FnMut(&mut StepRef)) {
+            for entry in entries {
+                match entry {
+                    Entry::Step(step) => visit(step),
+                    Entry::Many(members) => walk(members, visit),
+                }
+            }
+        }
+        walk(&mut self.0, visit);
     }
 }
 
@@ -221,10 +204,34 @@ impl StepRef {
         self
     }
 
-    /// Sets a parameter of a step that takes some, such as `sleep`'s `for`.
+    /// Sets a parameter of a step that takes some, such as `sleep`'s `for`; for a typed step, a
+    /// field of its input.
     #[must_use]
     pub fn with(mut self, parameter: &str, value: impl Into<Value>) -> Self {
         self.with.insert(parameter.to_owned(), value.into());
+        self
+    }
+
+    /// Only if this field of the inputs holds something: `inputs.tls`, or `not inputs.tls`.
+    #[must_use]
+    pub fn when(mut self, condition: &str) -> Self {
+        self.when = Some(condition.to_owned());
+        self
+    }
+
+    /// As many copies beside each other as this field of the inputs says, or one for each element
+    /// of its list. A copy's scope is its scope, or name, and `_0`, `_1`, …; mapping a field from
+    /// `each` gives it the element, from `index` the copy's number.
+    ///
+    /// ```
+    /// use walkback::{StepRef, Steps};
+    /// let steps = Steps::new()
+    ///     .then(StepRef::new("create_droplet").scope("web").for_each("inputs.sizes").map("size", "each"))
+    ///     .then(StepRef::new("create_balancer").collect("droplet_ids", &["web_*.droplet_id"]));
+    /// ```
+    #[must_use]
+    pub fn for_each(mut self, field: &str) -> Self {
+        self.for_each = Some(field.to_owned());
         self
     }
 
@@ -269,102 +276,5 @@ impl<'de> Deserialize<'de> for Steps {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         Self::from_value(value).map_err(|mistakes| serde::de::Error::custom(mistakes.join("; ")))
-    }
-}
-
-impl Steps {
-    /// Reads a list as files write it, `{"sleep": {"for": "2s"}}` included.
-    ///
-    /// # Errors
-    /// Every mistake, one sentence each.
-    pub(crate) fn from_value(value: Value) -> Result<Self, Vec<String>> {
-        let mut mistakes = Vec::new();
-        let entries = match value {
-            Value::Array(entries) => entries,
-            other => return Err(vec![format!("`steps` is {}: expected a list", kind_of(&other))]),
-        };
-        let steps = entries.into_iter().filter_map(|e| Entry::read(e, &mut mistakes)).collect();
-        if mistakes.is_empty() { Ok(Self(steps)) } else { Err(mistakes) }
-    }
-}
-
-impl Entry {
-    fn read(value: Value, mistakes: &mut Vec<String>) -> Option<Self> {
-        let step = match value {
-            Value::String(name) => Ok(StepRef::from(name)),
-            Value::Array(entries) => {
-                let members = entries.into_iter().filter_map(|e| Self::read(e, mistakes)).collect();
-                return Some(Self::Many(members));
-            }
-            Value::Object(map) if map.contains_key("step") => read_step(map),
-            Value::Object(map) => read_shorthand(map),
-            other => {
-                Err(format!("a step is {}: expected a name, an object or a list", kind_of(&other)))
-            }
-        };
-        step.map_err(|mistake| mistakes.push(mistake)).ok().map(|step| Self::Step(Box::new(step)))
-    }
-}
-
-fn read_step(map: Map<String, Value>) -> Result<StepRef, String> {
-    let name = map.get("step").and_then(Value::as_str).unwrap_or("?").to_owned();
-    serde_json::from_value(Value::Object(map)).map_err(|error| format!("step `{name}`: {error}"))
-}
-
-/// `{"sleep": {"for": "2s", "timeout": …}}`: what is no field of a step entry is a parameter.
-fn read_shorthand(map: Map<String, Value>) -> Result<StepRef, String> {
-    const FIELDS: [&str; 15] = [
-        "name",
-        "scope",
-        "from",
-        "when",
-        "for_each",
-        "timeout",
-        "retry",
-        "compensate_timeout",
-        "compensate_retry",
-        "settle",
-        "repeatable",
-        "pivot",
-        "hold_on_failure",
-        "on_undo_failure",
-        "with",
-    ];
-    let expected = "expected `{step: NAME, …}` or `NAME: {…}`";
-    let (name, body) = match map.into_iter().collect::<Vec<_>>().as_mut_slice() {
-        [(name, body)] => (std::mem::take(name), body.take()),
-        many => {
-            let names: Vec<_> = many.iter().map(|(name, _)| format!("`{name}`")).collect();
-            return Err(format!("a step entry has the fields {}: {expected}", names.join(", ")));
-        }
-    };
-    let fields = match body {
-        Value::Object(fields) => fields,
-        Value::Null => Map::new(),
-        other => {
-            return Err(format!(
-                "step `{name}` has {} for its fields: {expected}",
-                kind_of(&other)
-            ));
-        }
-    };
-    let (mut entry, with): (Map<_, _>, Map<_, _>) =
-        fields.into_iter().partition(|(field, _)| FIELDS.contains(&field.as_str()));
-    entry.insert("step".to_owned(), Value::String(name));
-    if !with.is_empty() {
-        entry.insert("with".to_owned(), Value::Object(with));
-    }
-    read_step(entry)
-}
-
-/// What kind of JSON value this is, in words, for errors.
-pub(crate) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

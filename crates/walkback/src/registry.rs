@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
+use crate::definition::Definition;
 use crate::dynamic::{Dynamic, DynamicStep};
-use crate::erased::{AnyStep, of_step};
+use crate::erased::AnyStep;
+use crate::into_step::IntoStep;
 use crate::json::Json;
 use crate::recipe::Steps;
 use crate::saga::Saga;
-use crate::step::Step;
-use crate::step_fn::StepFn;
+use crate::wiring::Form;
 
 mod describe;
 
@@ -35,11 +31,21 @@ pub struct Registry {
     pub(crate) mistakes: Vec<String>,
 }
 
+/// The list of steps for an order, or why there is none.
+type ListFn = Arc<dyn Fn(&Json) -> Result<Steps, String> + Send + Sync>;
+
 /// A kind of saga: its order form, and the list of steps for an order.
 #[derive(Clone)]
 pub(crate) struct Kind {
-    pub(crate) schema: Option<Value>,
-    pub(crate) steps: Arc<dyn Fn(&Json) -> Result<Steps, String> + Send + Sync>,
+    pub(crate) form: Option<Form>,
+    pub(crate) steps: ListFn,
+}
+
+impl Kind {
+    /// A kind with one list for every order.
+    pub(crate) fn of_list(form: Option<Form>, steps: Steps) -> Self {
+        Self { form, steps: Arc::new(move |_| Ok(steps.clone())) }
+    }
 }
 
 impl Registry {
@@ -53,20 +59,10 @@ impl Registry {
         crate::builtin::add(Self::new())
     }
 
-    /// Knows this step too.
+    /// Knows this step too: a [`Step`](crate::Step), or one made by [`step_fn`](crate::step_fn).
     #[must_use]
-    pub fn step<S: Step>(self, step: S) -> Self {
-        self.add(of_step(step))
-    }
-
-    /// Knows this step of functions too.
-    #[must_use]
-    pub fn functions<S, I, O>(self, step: StepFn<S, I, O>) -> Self
-    where
-        I: DeserializeOwned + JsonSchema + Send + 'static,
-        O: Serialize + DeserializeOwned + JsonSchema + Send + 'static,
-    {
-        self.add(step.typed)
+    pub fn step<Form>(self, step: impl IntoStep<Form>) -> Self {
+        step.add_to(self)
     }
 
     /// Knows this dynamic step too.
@@ -77,24 +73,46 @@ impl Registry {
 
     /// Knows this kind too.
     #[must_use]
-    pub fn saga<S: Saga>(self) -> Self {
+    pub fn saga<S: Saga>(mut self) -> Self {
         let steps = |input: &Json| {
             let saga: S = input.decode().map_err(|error| format!("input: {error}"))?;
             Ok(saga.steps())
         };
-        let schema = Some(schemars::schema_for!(S).to_value());
-        self.kind(S::KIND.to_owned(), Kind { schema, steps: Arc::new(steps) })
+        let schema = schemars::schema_for!(S).to_value();
+        let name = S::KIND;
+        let form = Form::new(schema).map_err(|error| {
+            self.mistakes.push(format!("the input of saga `{name}` has no usable schema: {error}"));
+        });
+        self.add_kind(name, Kind { form: form.ok(), steps: Arc::new(steps) })
     }
 
-    pub(crate) fn kind(mut self, name: String, kind: Kind) -> Self {
-        if self.kinds.insert(name.clone(), kind).is_some() {
+    /// Knows this definition's kind too.
+    ///
+    /// ```
+    /// use walkback::{Definition, Engine, MemoryStore, Registry};
+    /// let definition = Definition::parse("{kind: greet, steps: [echo]}", None).unwrap();
+    /// let registry = Registry::with_builtins().definition(definition);
+    /// assert!(Engine::new(registry, MemoryStore::new()).is_ok());
+    /// ```
+    #[must_use]
+    pub fn definition(mut self, definition: Definition) -> Self {
+        let Some(kind) = definition.kind() else {
+            self.mistakes.push("a registered definition has no `kind`: expected a name".to_owned());
+            return self;
+        };
+        let kind = kind.to_owned();
+        self.add_kind(&kind, definition.into_kind())
+    }
+
+    fn add_kind(mut self, name: &str, kind: Kind) -> Self {
+        if self.kinds.insert(name.to_owned(), kind).is_some() {
             self.mistakes
                 .push(format!("kind `{name}` is registered twice: expected one of each name"));
         }
         self
     }
 
-    fn add(mut self, step: impl AnyStep + 'static) -> Self {
+    pub(crate) fn add(mut self, step: impl AnyStep + 'static) -> Self {
         let name = step.name().to_owned();
         if self.steps.insert(name.clone(), Arc::new(step)).is_some() {
             self.mistakes

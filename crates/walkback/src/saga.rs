@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::definition::Definition;
 use crate::json::{Json, JsonError};
 use crate::recipe::{StepRef, Steps};
 
@@ -45,6 +46,8 @@ pub(crate) enum What {
     Kind(String),
     /// A list of steps of its own, under the name of a kind.
     Steps { kind: String, steps: Steps },
+    /// A definition, which the registry need not know.
+    Definition(Definition),
 }
 
 /// An order to start a run.
@@ -95,6 +98,17 @@ impl Order {
     /// A run of this list of steps, under the name of a kind.
     pub fn list(kind: impl Into<String>, steps: Steps) -> Self {
         Self::new(What::Steps { kind: kind.into(), steps })
+    }
+
+    /// A run of a definition, whether or not the registry knows its kind; without one it is `adhoc`.
+    ///
+    /// ```
+    /// use walkback::{Definition, Order};
+    /// let definition = Definition::parse("{steps: [echo, echo, fail]}", None).unwrap();
+    /// let order = Order::definition(&definition).key("order-43");
+    /// ```
+    pub fn definition(definition: &Definition) -> Self {
+        Self::new(What::Definition(definition.clone()))
     }
 
     /// What it is started with: a JSON object. A mistake in it is reported by the start.

@@ -39,7 +39,7 @@ pub struct StepFn<S, I, O> {
 ///     Ok(())
 /// }
 /// let registry = Registry::new()
-///     .functions(step_fn("point_domain", Dns, point_domain).compensate(unpoint_domain));
+///     .step(step_fn("point_domain", Dns, point_domain).compensate(unpoint_domain));
 /// ```
 pub fn step_fn<S, I, O, F, Fut>(name: &'static str, state: S, execute: F) -> StepFn<S, I, O>
 where

@@ -1,79 +1,148 @@
 //! Sagas that could never work, found before they start.
 
-use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde_json::Value;
+
+use crate::erased::AnyStep;
 use crate::json::Json;
 use crate::limits;
-use crate::recipe::{Entry, Facts, StepRef, Steps};
-use crate::registry::Registry;
+use crate::plan::Plan;
+use crate::recipe::{Facts, StepRef, Steps};
+use crate::registry::{Kind, Registry};
+
+mod expand;
+mod fields;
+mod form;
+mod known;
+mod list;
+mod names;
+mod samples;
+mod shape;
+mod writers;
+
+pub(crate) use form::Form;
+use known::Known;
+pub(crate) use names::unknown;
 
 /// Every mistake of a registry that can be seen before any order comes.
 pub(crate) fn check_registry(registry: &Registry) -> Vec<String> {
     let mut mistakes = registry.mistakes.clone();
-    for step in registry.all_steps() {
-        let used = StepRef::new(step.name());
-        let declared = step.options(&used).no_undo.is_some();
-        if !step.dynamic() && !step.has_undo(&used) && !declared {
-            mistakes.push(format!(
-                "step `{}` has no `compensate` and does not say why: expected one, or \
-                 `read_only`, `retained` or `irreversible` in its options",
-                step.name()
-            ));
-        }
+    for step in registry.all_steps().filter(|step| !step.dynamic()) {
+        check_step(&**step, &mut mistakes);
     }
+    for (name, kind) in registry.all_kinds() {
+        check_kind(registry, name, kind, &mut mistakes);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    mistakes.retain(|mistake| seen.insert(mistake.clone()));
     mistakes
 }
 
-/// The list of steps of a kind for these inputs.
-pub(crate) fn steps_of_kind(
-    registry: &Registry,
-    kind: &str,
-    inputs: &Json,
-) -> Result<Steps, Vec<String>> {
-    let Some(known) = registry.find_kind(kind) else {
-        let names = registry.all_kinds().map(|(name, _)| name.as_str());
-        return Err(vec![unknown("kind", kind, names)]);
-    };
-    (known.steps)(inputs).map_err(|mistake| vec![mistake])
+fn check_step(step: &dyn AnyStep, mistakes: &mut Vec<String>) {
+    let name = step.name();
+    let used = StepRef::new(name);
+    if !step.has_undo(&used) && step.options(&used).no_undo.is_none() {
+        mistakes.push(format!(
+            "step `{name}` has no `compensate` and does not say why: expected one, or \
+             `read_only`, `retained` or `irreversible` in its options"
+        ));
+    }
+    let (input, output) = step.schemas();
+    for (what, schema) in [("input", input), ("output", output)] {
+        let kind = schema.and_then(|schema| schema.get("type")).and_then(Value::as_str);
+        if !matches!(kind, Some("object" | "null")) {
+            let is = kind.map_or("something without fields of its own", shape::words_of);
+            mistakes.push(format!(
+                "the {what} of step `{name}` is {is}: expected a struct with named fields, or `()`"
+            ));
+        }
+    }
 }
 
-/// The list with the facts of every step set, if it could work.
+/// Asks a kind for the lists of made-up orders, as no others are there yet.
+fn check_kind(registry: &Registry, name: &str, kind: &Kind, mistakes: &mut Vec<String>) {
+    let orders = match &kind.form {
+        Some(form) => samples::of(form.schema()).to_vec(),
+        None => vec![Value::Null],
+    };
+    for order in orders {
+        let known = match &kind.form {
+            Some(form) => Known::sample(form, &order),
+            None => Known::nothing(None),
+        };
+        let Ok(json) = Json::of(&order) else { continue };
+        // An order that its type does not accept, or panics on, tells nothing of real ones.
+        let steps = catch_unwind(AssertUnwindSafe(|| (kind.steps)(&json)));
+        if let Ok(Ok(steps)) = steps
+            && let Err(found) = resolve(registry, name, steps, &known)
+        {
+            let saga = format!("saga `{name}`");
+            let named = |mistake: String| {
+                if mistake.contains(&saga) { mistake } else { format!("{saga}: {mistake}") }
+            };
+            mistakes.extend(found.into_iter().map(named));
+        }
+    }
+}
+
+/// The list of steps of an order, as it is stored.
 ///
 /// # Errors
 /// Every mistake at once.
-pub(crate) fn resolve(
+pub(crate) fn accept(
     registry: &Registry,
-    mut list: Steps,
-    _inputs: &Json,
+    name: &str,
+    kind: &Kind,
+    inputs: &Json,
+) -> Result<Steps, Vec<String>> {
+    let form = kind.form.as_ref();
+    let violations = form.map(|form| form.violations(&inputs.value())).unwrap_or_default();
+    if violations.is_empty() {
+        let steps = (kind.steps)(inputs).map_err(|mistake| vec![mistake])?;
+        return resolve(registry, name, steps, &Known::actual(form, inputs));
+    }
+    let mut mistakes: Vec<_> = violations.iter().map(|v| format!("input: {v}")).collect();
+    if let Ok(steps) = (kind.steps)(inputs)
+        && let Err(found) = resolve(registry, name, steps, &Known::nothing(form))
+    {
+        mistakes.extend(found);
+    }
+    Err(mistakes)
+}
+
+/// The list without conditions and with the facts of every step set, if it could work.
+///
+/// # Errors
+/// Every mistake at once.
+fn resolve(
+    registry: &Registry,
+    saga: &str,
+    list: Steps,
+    known: &Known<'_>,
 ) -> Result<Steps, Vec<String>> {
     let mut mistakes = Vec::new();
+    let expand::Expanded { mut list, left_out } = expand::expand(saga, list, known, &mut mistakes);
     let mut count = 0;
-    for entry in &mut list.0 {
-        set_facts(registry, entry, &mut count, &mut mistakes);
-    }
-    if count == 0 && mistakes.is_empty() {
+    list.for_each_mut(&mut |used| {
+        count += 1;
+        set_facts(registry, used, &mut mistakes);
+    });
+    if count == 0 && mistakes.is_empty() && known.is_actual() {
         mistakes.push("the list of steps is empty: expected at least one".to_owned());
     }
     if count > limits::STEPS {
         mistakes.push(format!("{count} steps; at most {} are allowed", limits::STEPS));
+    } else {
+        let plan = Plan::new(&list);
+        let list = list::List::new(registry, saga, &plan, known, &left_out);
+        fields::check(&list, &mut mistakes);
+        writers::check(&list, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(list) } else { Err(mistakes) }
 }
 
-fn set_facts(
-    registry: &Registry,
-    entry: &mut Entry,
-    count: &mut usize,
-    mistakes: &mut Vec<String>,
-) {
-    let used = match entry {
-        Entry::Step(used) => used,
-        Entry::Many(members) => {
-            members.iter_mut().for_each(|member| set_facts(registry, member, count, mistakes));
-            return;
-        }
-    };
-    *count += 1;
+fn set_facts(registry: &Registry, used: &mut StepRef, mistakes: &mut Vec<String>) {
     let Some(step) = registry.find(&used.step) else {
         mistakes.push(unknown("step", &used.step, registry.step_names()));
         return;
@@ -89,32 +158,4 @@ fn set_facts(
         pivot: options.pivot,
         read_only: options.no_undo == Some(crate::NoUndo::ReadOnly),
     };
-}
-
-/// `` step `ech` is unknown: did you mean `echo`? known are … ``
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let by_distance: BTreeMap<(usize, &str), ()> =
-        known.map(|other| ((distance(name, other), other), ())).collect();
-    let nearest = by_distance.keys().next().filter(|(far, _)| *far <= 2);
-    let hint = nearest.map(|(_, near)| format!(": did you mean `{near}`?")).unwrap_or_default();
-    let mut names: Vec<_> = by_distance.keys().map(|(_, other)| format!("`{other}`")).collect();
-    names.sort();
-    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    format!("{what} `{name}` is unknown{hint} known are {names}")
-        .replace("unknown known", "unknown: known")
-}
-
-/// Edits that turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let change = before + usize::from(x != y);
-            before = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use crate::ledger::Writer;
 use crate::limits;
 use crate::machine::{Event, Status};
 use crate::recipe::Steps;
+use crate::registry::Kind;
 use crate::run::Run;
 use crate::saga::{Order, What};
 use crate::store::{NewRun, Spec, Started};
@@ -133,21 +134,21 @@ impl Engine {
         };
         mistakes.extend(check_inputs(&inputs));
         let registry = &self.0.registry;
-        let (kind, steps) = match &order.what {
-            What::Steps { kind, steps } => (kind.clone(), Some(steps.clone())),
-            What::Kind(kind) => match wiring::steps_of_kind(registry, kind, &inputs) {
-                Ok(steps) => (kind.clone(), Some(steps)),
-                Err(found) => {
-                    mistakes.extend(found);
-                    (kind.clone(), None)
-                }
-            },
+        let (name, kind) = match &order.what {
+            What::Steps { kind, steps } => (kind, Some(Kind::of_list(None, steps.clone()))),
+            What::Definition(definition) => {
+                (&definition.name(), Some(definition.clone().into_kind()))
+            }
+            What::Kind(name) => (name, registry.find_kind(name).cloned()),
         };
-        let resolved = steps.map(|steps| wiring::resolve(registry, steps, &inputs));
-        match resolved {
-            Some(Ok(steps)) if mistakes.is_empty() => return Ok((kind, steps, inputs)),
+        match kind.map(|kind| wiring::accept(registry, name, &kind, &inputs)) {
+            Some(Ok(steps)) if mistakes.is_empty() => return Ok((name.clone(), steps, inputs)),
+            Some(Ok(_)) => {}
             Some(Err(found)) => mistakes.extend(found),
-            _ => {}
+            None => {
+                let known = registry.all_kinds().map(|(name, _)| name.as_str());
+                mistakes.push(wiring::unknown("kind", name, known));
+            }
         }
         Err(Error::Mistakes(Mistakes(mistakes)))
     }
@@ -174,6 +175,7 @@ fn check_order(order: &Order) -> Vec<String> {
     let most = limits::NAME_BYTES;
     let kind = match &order.what {
         What::Kind(kind) | What::Steps { kind, .. } => kind,
+        What::Definition(definition) => &definition.name(),
     };
     let names = [("kind", Some(kind)), ("key", order.key.as_ref()), ("queue", Some(&order.queue))];
     let labels =
