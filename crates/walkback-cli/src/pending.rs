@@ -1,30 +1,5 @@
 //! Stand-ins for parts of the library that are on their way; each goes when its original comes.
 
-use std::path::Path;
-
-use serde::Deserialize;
-use walkback::{Mistakes, Order, Steps};
-
-/// For `walkback::Definition`, JSON only.
-#[derive(Deserialize)]
-pub(crate) struct Definition {
-    kind: Option<String>,
-    steps: Steps,
-}
-
-impl Definition {
-    pub(crate) fn read(path: &Path) -> Result<Self, Mistakes> {
-        let wrong = |why: String| Mistakes(vec![format!("definition `{}`: {why}", path.display())]);
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
-    }
-
-    /// `Order::definition(&definition)`, then the name.
-    pub(crate) fn order(self, name: Option<String>) -> Order {
-        Order::list(name.or(self.kind).unwrap_or_else(|| "adhoc".to_owned()), self.steps)
-    }
-}
-
 /// For `walkback::verify`.
 pub(crate) mod verify {
     use std::io::BufRead;

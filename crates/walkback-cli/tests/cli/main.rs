@@ -1,6 +1,7 @@
 //! The built command, as a shell sees it.
 
 mod bad_input;
+mod definition;
 mod desk;
 mod help;
 mod interrupt;
