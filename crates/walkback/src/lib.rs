@@ -26,7 +26,10 @@ mod saga;
 mod step;
 mod step_fn;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time;
+mod verify;
 mod wiring;
 mod worker;
 
@@ -65,4 +68,5 @@ pub use step_fn::{StepFn, step_fn};
 pub use store::SqliteStore;
 pub use store::{Filter, MemoryStore, StoreError};
 pub use time::{Timestamp, parse_duration};
+pub use verify::{Report, Violation, verify};
 pub use worker::{Until, Worker};

@@ -43,7 +43,8 @@ pub trait Runs: Send + Sync {
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended>;
 
     /// Adds rows to a run without a claim: applied only if the ledger is as long as
-    /// `transition.expected_len`. Its owner, if it has one, is nudged.
+    /// `transition.expected_len`. Its owner, if it has one, is nudged; or it loses the run, if
+    /// `transition.release` says so: for a claim whose making had no answer.
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended>;
 
     /// Everything about one run.

@@ -15,7 +15,7 @@ use crate::recipe::Steps;
 use crate::registry::Kind;
 use crate::run::Run;
 use crate::saga::{Order, What};
-use crate::store::{NewRun, Spec, Started};
+use crate::store::{NewRun, Spec, Started, StoreError, Transition};
 use crate::wiring;
 use crate::worker::Order as WorkerOrder;
 
@@ -87,7 +87,7 @@ impl Engine {
         let started = match self.0.store.start(new, place.as_ref().map(|(worker, _)| *worker)).await
         {
             Ok(started) => started,
-            Err(error) => return self.read_back_start(id, error).await,
+            Err(error) => return self.read_back_start(&run, place.is_some(), error).await,
         };
         match started {
             Started::Exists(known) => same_start(&asked, &known),
@@ -107,16 +107,29 @@ impl Engine {
         }
     }
 
-    /// The answer to the start is lost: the run is there, or it is not.
+    /// The answer to the start is lost: the run is there, or it is not. If it is there with a claim
+    /// for our worker, the claim is lost: the run is let go, so that it is claimed like any other.
     async fn read_back_start(
         &self,
-        id: SagaId,
-        error: crate::store::StoreError,
+        run: &Run,
+        claimed: bool,
+        error: StoreError,
     ) -> Result<Start, Error> {
-        match self.0.store.head(id).await {
-            Ok(Some(_)) => Ok(Start { id, created: true }),
-            _ => Err(error.into()),
+        let (id, store) = (run.spec.id, &self.0.store);
+        if !matches!(store.head(id).await, Ok(Some(_))) {
+            return Err(error.into());
         }
+        if claimed {
+            let (expected_len, head) = (run.tip.len, run.head());
+            let (rows, records) = (Vec::new(), Vec::new());
+            let let_go = Transition { expected_len, rows, head, records, release: true };
+            store.append_unclaimed(id, let_go).await?;
+            if let Some(local) = &*lock(&self.0.local) {
+                // A worker that is just leaving has no use for it.
+                local.orders.send(WorkerOrder::Look(None)).ok();
+            }
+        }
+        Ok(Start { id, created: true })
     }
 
     /// The kind, the list of steps with their facts, and the inputs of an order.

@@ -81,7 +81,7 @@ impl Registry {
     pub fn describe_kinds(&self) -> Vec<KindDescription> {
         let describe = |(name, kind): (&String, &super::Kind)| KindDescription {
             kind: name.clone(),
-            input_schema: kind.schema.clone(),
+            input_schema: kind.form.as_ref().map(|form| form.schema().clone()),
         };
         self.all_kinds().map(describe).collect()
     }

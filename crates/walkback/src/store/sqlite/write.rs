@@ -130,8 +130,10 @@ pub(super) fn append_unclaimed(
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
-             wake_at = :wake, nudged = owner IS NOT NULL, \
-             due_at = CASE WHEN owner IS NOT NULL THEN NULL WHEN orphaned THEN 0 ELSE :wake END \
+             wake_at = :wake, nudged = owner IS NOT NULL AND NOT :release, \
+             due_at = CASE WHEN owner IS NOT NULL AND NOT :release THEN NULL \
+             WHEN orphaned THEN 0 ELSE :wake END, \
+             owner = CASE WHEN :release THEN NULL ELSE owner END \
              WHERE run_no = (SELECT run_no FROM run_specs WHERE id = :id) \
              AND ledger_len = :expected RETURNING run_no",
         )?
@@ -142,7 +144,7 @@ pub(super) fn append_unclaimed(
                 ":attention": head.attention, ":started": micros(head.started_at),
                 ":finished": micros(head.finished_at), ":len": signed(head.len),
                 ":hash": head.hash.0, ":wake": micros(head.wake_at), ":id": id.to_string(),
-                ":expected": signed(transition.expected_len),
+                ":expected": signed(transition.expected_len), ":release": transition.release,
             },
             |row| row.get(0),
         )

@@ -1,0 +1,13 @@
+//! For proving things: a store that fails on purpose, a world outside that remembers, every shape
+//! of saga, crashes at every point, and the conformance suite of stores. Reports by panic.
+
+pub mod conformance;
+mod crash;
+mod faulty;
+mod shapes;
+mod world;
+
+pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
+pub use faulty::{Fault, Faults, Faulty};
+pub use shapes::{Does, Scenario, scenarios};
+pub use world::World;
