@@ -8,4 +8,5 @@ mod interrupt;
 mod reading;
 mod run;
 mod store;
+mod verify;
 mod waiting;
