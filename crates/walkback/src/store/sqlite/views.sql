@@ -20,12 +20,13 @@ WITH steps AS (
                AS compensation_attempts,
            iif(instr(c.value, '@'), CAST(substr(c.value, instr(c.value, '@') + 1) AS INTEGER), 0)
                AS round_from,
-           (SELECT iif(m.type = 'text', json_array(m.value),
-                       json_array(coalesce(m.value ->> '$.name', m.value ->> '$.step'),
-                                  m.value ->> '$.scope'))
-            FROM json_tree(s.step_modules) m
-            WHERE m.type IN ('text', 'object') AND m.fullkey NOT LIKE '%.%'
-            ORDER BY m.id LIMIT 1 OFFSET c.key) AS names
+           (SELECT iif(type = 'text', json_array(value),
+                       json_array(coalesce(value ->> '$.name', value ->> '$.step'),
+                                  value ->> '$.scope'))
+            FROM (SELECT m.type, m.value, row_number() OVER (ORDER BY m.id) AS place
+                  FROM json_tree(s.step_modules) m
+                  WHERE m.type IN ('text', 'object') AND m.fullkey NOT LIKE '%.%')
+            WHERE place = c.key + 1) AS names
     FROM run_heads h JOIN run_specs s USING (run_no), json_each(h.steps) c
 ), read AS (
     SELECT steps.*,
