@@ -14,7 +14,6 @@ mod labour;
 mod log;
 mod order;
 mod output;
-mod pending;
 mod store;
 
 fn main() -> ExitCode {

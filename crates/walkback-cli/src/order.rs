@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use walkback::{Order, parse_duration};
+use walkback::{Definition, Order, parse_duration};
 
 use crate::failure::Failure;
-use crate::pending::Definition;
 
 /// An order, as the command line has it.
 #[derive(Debug, Args)]
@@ -104,7 +103,11 @@ impl What {
 
 /// The order of a definition's file, under another name if one is given.
 fn definition(file: &Path, name: Option<String>) -> Result<Order, Vec<String>> {
-    Definition::read(file).map(|definition| definition.order(name)).map_err(|found| found.0)
+    let mut definition = Definition::read(file).map_err(|found| found.0)?;
+    if let Some(name) = name {
+        definition = definition.named(name);
+    }
+    Ok(Order::definition(&definition))
 }
 
 /// The text that `--input` means.

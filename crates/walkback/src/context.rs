@@ -143,8 +143,8 @@ impl Context {
     }
 
     fn started_with(&self, name: &str) -> Option<Json> {
-        let layers = self.edits.iter().rev().chain([&self.inputs]);
-        layers.filter_map(|layer| member(layer, name)).next()
+        let mut layers = self.edits.iter().rev().chain([&self.inputs]);
+        layers.find_map(|layer| member(layer, name))
     }
 
     fn path(&self, path: &str) -> Option<Json> {

@@ -115,6 +115,19 @@ impl Definition {
         self.0.kind.as_deref()
     }
 
+    /// The same under another kind's name.
+    ///
+    /// ```
+    /// let definition = walkback::Definition::parse("{steps: [echo]}", None).unwrap();
+    /// assert_eq!(definition.named("greeting").kind(), Some("greeting"));
+    /// ```
+    #[must_use]
+    pub fn named(&self, kind: impl Into<String>) -> Self {
+        let Inner { steps, form, .. } = &*self.0;
+        let (steps, form) = (steps.clone(), form.clone());
+        Self(Arc::new(Inner { kind: Some(kind.into()), steps, form }))
+    }
+
     /// The name that its runs are stored with.
     pub(crate) fn name(&self) -> String {
         self.kind().unwrap_or("adhoc").to_owned()

@@ -128,7 +128,7 @@ where
             if let Some(json) = context.field(name) {
                 let comma = if text.len() > 1 { "," } else { "" };
                 let name = serde_json::to_string(name)?;
-                text.push_str(&format!("{comma}{name}:{json}"));
+                text.extend([comma, &name, ":", json.as_str()]);
             }
         }
         text.push('}');

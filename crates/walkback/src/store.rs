@@ -107,6 +107,12 @@ impl Claim {
         Self { saga, id, fence, place }
     }
 
+    /// The same claim under another id and fence, to show that a store refuses it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn forged(&self, id: ClaimId, fence: u64) -> Self {
+        Self { id, fence, ..self.clone() }
+    }
+
     /// The run it is for.
     pub fn saga(&self) -> SagaId {
         self.saga

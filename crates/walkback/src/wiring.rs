@@ -63,14 +63,10 @@ fn check_step(step: &dyn AnyStep, mistakes: &mut Vec<String>) {
 /// Asks a kind for the lists of made-up orders, as no others are there yet.
 fn check_kind(registry: &Registry, name: &str, kind: &Kind, mistakes: &mut Vec<String>) {
     let orders = match &kind.form {
-        Some(form) => samples::of(form.schema()).to_vec(),
-        None => vec![Value::Null],
+        Some(form) => samples::of(form.schema()).map(|order| (Known::sample(form, &order), order)),
+        None => [false, true].map(|all_hold| (Known::nothing(None, all_hold), Value::Null)),
     };
-    for order in orders {
-        let known = match &kind.form {
-            Some(form) => Known::sample(form, &order),
-            None => Known::nothing(None),
-        };
+    for (known, order) in orders {
         let Ok(json) = Json::of(&order) else { continue };
         // An order that its type does not accept, or panics on, tells nothing of real ones.
         let steps = catch_unwind(AssertUnwindSafe(|| (kind.steps)(&json)));
@@ -104,7 +100,7 @@ pub(crate) fn accept(
     }
     let mut mistakes: Vec<_> = violations.iter().map(|v| format!("input: {v}")).collect();
     if let Ok(steps) = (kind.steps)(inputs)
-        && let Err(found) = resolve(registry, name, steps, &Known::nothing(form))
+        && let Err(found) = resolve(registry, name, steps, &Known::nothing(form, true))
     {
         mistakes.extend(found);
     }

@@ -1,4 +1,5 @@
 //! What an author may write, what happens to it, and what he is told when it cannot work.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not in tests")]
 
 #[path = "authoring/definitions.rs"]
 mod definitions;

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
-use walkback::SagaId;
+use walkback::{Report, SagaId, verify};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::table::{Fit, Table, text};
 use crate::output::time;
-use crate::pending::verify::{Report, verify};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

@@ -17,10 +17,8 @@ pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
     lines.extend(back(plan).lines(out, Fit::Beneath));
     if plan.steps.iter().any(|step| !step.groups.is_empty()) {
         lines.push(String::new());
-        lines.push(
-            "Steps in a bracket run together; ├ begins the next member. They go back together too."
-                .to_owned(),
-        );
+        lines.push("Steps in a bracket run together, and go back together.".to_owned());
+        lines.push("├ begins the next of them.".to_owned());
     }
     lines
 }
@@ -42,7 +40,7 @@ fn forward(plan: &PlanView) -> Table {
 }
 
 fn back(plan: &PlanView) -> Table {
-    let mut table = Table::new(&["#", "STEP", "SCOPE", "TIMEOUT", "TRIES", "UNDO"]);
+    let mut table = Table::new(&["#", "STEP", "SCOPE", "UNDO", "TIMEOUT", "TRIES", "WHY NOT"]);
     let step_of = |undo: &PlannedUndo| &plan.steps[undo.step_idx];
     let rows: Vec<&[Place]> = plan.walk_back.iter().map(|undo| &*step_of(undo).groups).collect();
     for (at, undo) in plan.walk_back.iter().enumerate() {
@@ -52,29 +50,30 @@ fn back(plan: &PlanView) -> Table {
             number(Some(undo.step_idx)),
             text(format!("{}{}", brackets(&rows, at), undo.step)),
             text(undo.scope.as_deref().unwrap_or_default()),
+            text(what(undo)),
             number(undone.then(|| exact(step.options.compensate_timeout.0))),
             text(if undone { tries(step.options.compensate_retry) } else { String::new() }),
         ];
-        table.row(cells, what(undo));
+        let reason = undo.no_undo.as_ref().and_then(|no_undo| no_undo.reason);
+        table.row(cells, reason.filter(|_| !undo.past_pivot).unwrap_or_default());
     }
     table
 }
 
-fn what(undo: &PlannedUndo) -> String {
+fn what(undo: &PlannedUndo) -> &'static str {
     if undo.past_pivot {
-        return "not undone: past the pivot the saga only goes forward".to_owned();
+        return "no, past the pivot";
     }
-    undo.no_undo.as_ref().map_or_else(|| "undone".to_owned(), no_undo)
+    undo.no_undo.as_ref().map_or("yes", no_undo)
 }
 
-fn no_undo(no_undo: &NoUndoView) -> String {
-    let why = match no_undo.why {
-        "read_only" => "nothing to undo: it changes nothing",
-        "retained" => "not undone: what it made is kept",
-        "irreversible" => "not undone: it cannot be",
-        _ => "not undone: no `compensate` is given",
-    };
-    no_undo.reason.map_or_else(|| why.to_owned(), |reason| format!("{why} ({reason})"))
+fn no_undo(no_undo: &NoUndoView) -> &'static str {
+    match no_undo.why {
+        "read_only" => "changes nothing",
+        "retained" => "no, it is kept",
+        "irreversible" => "no, it cannot be",
+        _ => "no, none is given",
+    }
 }
 
 fn remarks(step: &PlannedStep) -> String {

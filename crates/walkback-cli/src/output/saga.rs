@@ -25,10 +25,10 @@ pub(crate) fn summary(saga: &SagaView, out: &Out) -> Vec<String> {
         Status::Parked => vec![format!("saga {id} is parked and waits for a person")],
         status => vec![format!("saga {id} is {}", status.name())],
     };
+    lines.extend(parked(saga));
     if let Some(width) = out.width {
         lines = lines.iter().flat_map(|line| wrap(line, width)).collect();
     }
-    lines.extend(parked(saga));
     lines.extend(residue(saga, out));
     lines
 }
@@ -38,8 +38,8 @@ pub(crate) fn parked(saga: &SagaView) -> Vec<String> {
     let Some(parked) = &saga.parked else { return Vec::new() };
     let step = parked.step_idx.and_then(|idx| saga.steps.as_ref()?.get(idx));
     let at = step.map(|step| format!(", step {} `{}`", step.step_idx, step.step));
-    let until = parked.until.map(|at| format!(", until {}", time::moment(at)));
-    let since = time::moment(parked.since);
+    let until = parked.until.map(|at| format!(", goes on {}", time::until(at)));
+    let since = time::ago(parked.since);
     vec![
         format!(
             "parked    {}{}, since {since}{}",

@@ -109,11 +109,14 @@ impl Ran {
     }
 }
 
-/// `text` with ids, moments and durations replaced by signs of the same kind.
+/// `text` with ids, moments and durations replaced by signs, and gaps between columns all alike.
 pub(crate) fn stable(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let words: Vec<String> = line.split(' ').map(stable_word).collect();
-        words.join(" ")
+        // Columns are as wide as the durations in them, so their gaps differ too.
+        let columns = words.join(" ");
+        let columns = columns.split("  ").map(str::trim).filter(|column| !column.is_empty());
+        columns.collect::<Vec<_>>().join("  ")
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -1,10 +1,12 @@
 //! The built command, as a shell sees it.
 
 mod bad_input;
+mod definition;
 mod desk;
 mod help;
 mod interrupt;
 mod reading;
 mod run;
 mod store;
+mod verify;
 mod waiting;

@@ -18,7 +18,7 @@ fn the_store_is_the_option_then_the_environment_then_the_config_then_the_default
     let env = desk.command(&start).env("WALKBACK_STORE", "sqlite:env.db").output().unwrap();
     assert!(env.status.success() && there("env.db"));
     let mut both = desk.command(&["start", "--steps", "echo", "--store", "sqlite:said.db"]);
-    assert!(both.env("WALKBACK_STORE", "sqlite:other.db").status().unwrap().success());
+    assert!(both.env("WALKBACK_STORE", "sqlite:other.db").output().unwrap().status.success());
     assert!(there("said.db") && !there("other.db"));
 }
 

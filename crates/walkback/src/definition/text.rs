@@ -31,7 +31,12 @@ pub(super) fn value(text: &str) -> Result<Value, String> {
 }
 
 fn in_words(error: &serde_saphyr::Error) -> String {
-    let text = error.to_string();
+    let text = match error {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("`{key}` stands twice: expected each field once")
+        }
+        other => other.to_string(),
+    };
     let text = text.lines().next().unwrap_or_default();
     match error.location() {
         Some(at) => {

@@ -1,1 +1,184 @@
-//! The suite.
+//! T11: what every store has to do, as a list of cases. A case that is not in the list is dead code
+//! and does not compile clean; [`store_conformance`](crate::store_conformance) makes one test of
+//! each case for each store.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::store::Store;
+
+mod append;
+mod bytes;
+mod claim;
+mod list;
+mod maker;
+mod records;
+mod start;
+mod together;
+
+/// A store for one case, and whatever has to live as long (a temporary directory).
+pub struct Fresh {
+    /// The store, empty.
+    pub store: Arc<dyn Store>,
+    /// Dropped after the case.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl Fresh {
+    /// A store that leaves nothing behind.
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(()) }
+    }
+
+    /// The same, with what has to live as long.
+    #[must_use]
+    pub fn keeping(mut self, keep: impl Any + Send) -> Self {
+        self.keep = Box::new(keep);
+        self
+    }
+}
+
+type Store_ = Arc<dyn Store>;
+type Run = fn(Store_) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs the case of this name against a fresh store.
+///
+/// # Panics
+/// If the store does not conform, or there is no such case.
+#[expect(clippy::expect_used, reason = "testing code reports by panic")]
+pub fn run(name: &str, fresh: Fresh) {
+    let case = CASES.iter().find(|(known, _)| *known == name).expect("a case of this name");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on((case.1)(fresh.store));
+}
+
+macro_rules! suite {
+    ($d:tt $($module:ident: $($case:ident)+;)+) => {
+        /// Every case, by name.
+        pub const CASES: &[(&str, Run)] =
+            &[$($((stringify!($case), |store| Box::pin($module::$case(store)))),+),+];
+
+        /// One test of each conformance case, in a module of this name, for the stores that the
+        /// expression makes (a [`Fresh`](crate::testing::conformance::Fresh)).
+        ///
+        /// ```
+        /// use walkback::{MemoryStore, testing::conformance::Fresh};
+        /// walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));
+        /// # fn main() {}
+        /// ```
+        #[macro_export]
+        macro_rules! store_conformance {
+            ($d name:ident, $d fresh:expr) => {
+                mod $d name {
+                    use super::*;
+                    $($(
+                        #[test]
+                        fn $case() {
+                            $crate::testing::conformance::run(stringify!($case), $d fresh);
+                        }
+                    )+)+
+                }
+            };
+        }
+    };
+}
+
+suite! { $
+    start:
+        a_started_run_can_be_loaded
+        a_start_without_an_owner_is_nobodys
+        a_start_with_an_owner_gives_a_claim_that_may_write
+        the_first_claim_has_fence_one
+        a_key_starts_one_run
+        a_known_key_gives_back_the_spec_of_its_run
+        a_known_key_stores_nothing
+        runs_without_a_key_are_never_the_same
+        keys_are_told_apart_by_case_and_space
+        of_fifty_racing_starts_one_wins
+        the_winner_of_racing_starts_is_the_one_that_losers_read
+        labels_priority_queue_and_deadline_are_kept
+        what_is_not_there_is_not_loaded;
+    append:
+        a_claimed_append_adds_its_rows_and_its_head
+        an_append_of_another_claim_is_refused
+        an_append_of_a_claim_that_was_followed_is_refused
+        an_append_of_another_length_is_refused
+        an_append_to_a_longer_ledger_is_refused
+        an_append_twice_is_applied_once
+        an_append_after_release_is_refused
+        an_append_after_retire_is_refused
+        an_append_to_no_run_is_refused
+        a_refused_append_changes_nothing
+        an_append_of_no_rows_only_releases
+        an_append_may_add_many_rows
+        an_outsider_appends_to_a_run_nobody_owns
+        an_outsider_appends_to_a_run_somebody_owns
+        an_outsiders_append_of_another_length_is_refused
+        an_outsiders_append_keeps_the_owner
+        an_owner_is_refused_after_an_outsider_wrote
+        an_owner_that_read_again_may_write
+        an_outsider_may_take_a_run_from_its_owner
+        rows_are_read_from_a_place_on
+        the_head_alone_is_the_head_of_the_run;
+    claim:
+        what_is_due_is_claimed
+        what_is_not_due_is_not_claimed
+        what_has_no_time_is_not_claimed
+        what_is_owned_is_not_claimed
+        a_claim_carries_the_whole_run
+        a_second_claim_has_the_next_fence
+        two_claims_never_share_an_id
+        an_orphan_is_claimed_though_it_has_no_time
+        an_orphan_is_said_to_be_one_once
+        what_was_released_is_no_orphan
+        a_higher_priority_is_claimed_first
+        what_is_due_longer_is_claimed_first
+        a_claim_takes_no_more_than_its_limit
+        a_worker_claims_only_from_its_queues
+        a_worker_without_queues_claims_from_all
+        the_next_due_is_the_earliest
+        the_next_due_is_of_the_queues_asked_for
+        the_next_due_leaves_out_what_is_owned
+        a_nudge_tells_the_owner_once
+        a_nudge_tells_nobody_else
+        the_owners_own_append_ends_a_nudge
+        a_second_worker_is_told_of_the_first
+        after_retiring_another_may_enlist;
+    list:
+        a_list_is_newest_first
+        a_list_is_cut_to_its_limit
+        a_list_goes_on_after_a_run
+        a_list_is_filtered_by_status
+        a_list_is_filtered_by_kind
+        a_list_is_filtered_by_every_label
+        a_list_is_filtered_by_why_it_is_parked
+        filters_add_up
+        an_empty_store_lists_nothing
+        a_scan_reads_every_run_once
+        a_scan_is_in_the_order_of_ids
+        a_scan_shows_rows_and_heads;
+    bytes:
+        unicode_comes_back_as_it_was
+        escaped_nul_comes_back_as_it_was
+        large_numbers_come_back_as_they_were
+        white_space_comes_back_as_it_was
+        members_keep_their_order_and_their_doubles
+        the_largest_input_comes_back_as_it_was
+        the_largest_output_comes_back_as_it_was
+        names_may_hold_anything
+        the_first_and_the_last_moment_come_back;
+    records:
+        a_record_is_opened_with_its_row
+        a_record_is_closed_with_its_row
+        a_refused_append_opens_no_record
+        a_refused_append_closes_no_record
+        records_are_listed_by_run
+        records_of_two_steps_are_two;
+    together:
+        of_appends_of_one_length_exactly_one_is_applied
+        an_owner_and_an_outsider_do_not_both_win
+        many_runs_appends_each_have_their_own_verdict
+        many_workers_claim_every_run_once
+        many_starts_at_once_are_all_there;
+}

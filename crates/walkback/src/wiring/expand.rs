@@ -83,7 +83,7 @@ impl Expander<'_> {
             None => (false, condition.trim()),
         };
         let Some(field) = self.field(step, "when", path) else { return true };
-        self.known.is_nothing() || self.known.value(&field).is_some_and(truthy) != negated
+        self.known.holds(&field) != negated
     }
 
     /// An element for each copy; none of them is known of an order that nobody made.
@@ -178,16 +178,4 @@ impl Expander<'_> {
 /// What the scopes of its copies begin with.
 fn base(step: &StepRef) -> &str {
     step.scope.as_deref().unwrap_or(step.display_name())
-}
-
-/// Not false, null, zero, or empty.
-fn truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(flag) => *flag,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-    }
 }

@@ -38,9 +38,12 @@ impl Form {
         &self.schema
     }
 
-    /// Every one at once.
+    /// Every one at once, by path.
     pub(crate) fn violations(&self, value: &Value) -> Vec<Violation> {
-        self.validator.iter_errors(value).flat_map(|error| self.in_words(&error)).collect()
+        let errors = self.validator.iter_errors(value);
+        let mut violations: Vec<_> = errors.flat_map(|error| self.in_words(&error)).collect();
+        violations.sort_by(|a, b| a.at.cmp(&b.at));
+        violations
     }
 
     fn in_words(&self, error: &ValidationError<'_>) -> Vec<Violation> {

@@ -14,22 +14,30 @@ pub(crate) struct Known<'a> {
     values: Option<Map<String, Value>>,
     /// Whether `values` stand for others of their types.
     sample: bool,
+    /// Whether fields of which nothing is known are taken to hold something.
+    all_hold: bool,
 }
 
 impl<'a> Known<'a> {
     /// Exactly these.
     pub(crate) fn actual(form: Option<&'a Form>, inputs: &Json) -> Self {
-        Self { form, values: inputs.decode().ok(), sample: false }
+        Self { form, values: inputs.decode().ok(), sample: false, all_hold: false }
     }
 
     /// An order made up from the form.
     pub(crate) fn sample(form: &'a Form, sample: &Value) -> Self {
-        Self { form: Some(form), values: sample.as_object().cloned(), sample: true }
+        Self {
+            form: Some(form),
+            values: sample.as_object().cloned(),
+            sample: true,
+            all_hold: false,
+        }
     }
 
-    /// Nothing, so that they may hold anything.
-    pub(crate) fn nothing(form: Option<&'a Form>) -> Self {
-        Self { form, values: None, sample: true }
+    /// Nothing, so that they may hold anything; conditions take it that all fields hold
+    /// something, or that none does.
+    pub(crate) fn nothing(form: Option<&'a Form>, all_hold: bool) -> Self {
+        Self { form, values: None, sample: true, all_hold }
     }
 
     /// Whether this is an order that somebody made.
@@ -40,6 +48,11 @@ impl<'a> Known<'a> {
     /// The value of this field; `None` if the order has none.
     pub(crate) fn value(&self, field: &str) -> Option<&Value> {
         self.values.as_ref()?.get(field)
+    }
+
+    /// Whether the field holds something: not false, null, zero or empty.
+    pub(crate) fn holds(&self, field: &str) -> bool {
+        if self.is_nothing() { self.all_hold } else { self.value(field).is_some_and(truthy) }
     }
 
     /// Whether no more is known than that there are some.
@@ -74,5 +87,16 @@ impl<'a> Known<'a> {
             }),
             Some(value) => Some(Found::Value(value.clone(), "the input has")),
         }
+    }
+}
+
+fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
     }
 }

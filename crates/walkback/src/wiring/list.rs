@@ -163,8 +163,8 @@ impl<'a> List<'a> {
             return format!("which only {other} {place} it provides: it may not be there yet");
         }
         let unscoped = scopes.contains(&None);
-        let scoped = before.iter().filter(|other| unscoped && puts(other));
-        let paths: Vec<_> = scoped
+        let within = before.iter().filter(|other| unscoped && puts(other));
+        let paths: Vec<_> = within
             .filter_map(|&other| Some(format!("`{}.{field}`", self.plan.scope(other)?)))
             .take(4)
             .collect();

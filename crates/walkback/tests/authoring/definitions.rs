@@ -113,14 +113,13 @@ fn a_schema_from_elsewhere_is_not_fetched() {
 
 #[test]
 fn malformed_text_is_named_with_its_place() {
-    let mistakes = wrong("kind: x\nsteps: [echo\n");
-    assert!(mistakes[0].starts_with("line 3, column 1: "), "{mistakes:?}");
+    assert_eq!(wrong("kind: x\nsteps: [echo\n"), ["line 2, column 8: unclosed bracket '['"]);
 }
 
 #[test]
 fn a_key_that_stands_twice_is_named_with_its_place() {
     let mistakes = wrong("steps: [echo]\nsteps: [fail]\n");
-    assert_eq!(mistakes, ["line 2, column 1: duplicate mapping key: steps, first defined"]);
+    assert_eq!(mistakes, ["line 2, column 1: `steps` stands twice: expected each field once"]);
 }
 
 #[test]

@@ -80,8 +80,8 @@ async fn every_violation_comes_at_once() {
     assert_eq!(
         wrong(r#"{"region": 1, "owner": {}}"#).await,
         [
-            "input: `region` is a number: expected a string",
             "input: `owner.name` is missing",
+            "input: `region` is a number: expected a string",
             "input: `size` is missing",
         ]
     );

@@ -111,6 +111,14 @@ fn a_definition_without_a_form_may_be_started_with_anything() {
 }
 
 #[test]
+fn of_two_steps_with_opposite_conditions_one_stands() {
+    let text = "{kind: site, steps: [create_vpc: {when: not old}, adopt_vpc: {when: old}, \
+                create_droplet]}";
+    let definition = Definition::parse(text, None).unwrap();
+    assert!(Engine::new(registry().definition(definition), MemoryStore::new()).is_ok());
+}
+
+#[test]
 fn a_definition_is_registered_by_its_kind() {
     let definition = Definition::parse("{steps: [echo]}", None).unwrap();
     assert_eq!(

@@ -3,14 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use walkback::{
     Attempt, Effect, Engine, MemoryStore, Options, Order, Registry, Retry, Status, StepError,
     StepFn, StepRef, Steps, step_fn,
 };
 
-use crate::site::{Droplet, Place, Vpc, context, engine, records, run, run_list};
+use crate::site::{Droplet, Place, Vpc, context, engine, run, run_list};
 
 #[tokio::test]
 async fn outputs_flow_by_the_names_of_their_fields() {
@@ -68,8 +66,6 @@ async fn a_dynamic_step_reads_what_the_list_gives_it_before_the_input() {
     let said = |at| context(&saga, &format!("/echoed_at_step_{at}"));
     assert_eq!([said(1), said(2), said(3)], ["vpc-old", "given", "input"]);
 }
-
-records! { Failing { droplet_id: u64 } }
 
 type Heard = Arc<Mutex<Vec<String>>>;
 

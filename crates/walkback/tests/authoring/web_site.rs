@@ -1,4 +1,6 @@
 //! The example of the guide, as it stands there.
+#![allow(clippy::unused_async, reason = "a real cloud is waited for")]
+#![allow(clippy::duration_suboptimal_units, reason = "the guide is the same for older compilers")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

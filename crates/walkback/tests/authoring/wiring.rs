@@ -244,13 +244,15 @@ async fn what_a_dynamic_step_is_mapped_to_must_be_there_too() {
 
 #[tokio::test]
 async fn every_mistake_comes_at_once() {
+    let steps = r#"["need", "open_port", "ech", {"step": "create_vpc", "with": {"region": 1}}]"#;
+    let mistakes = wrong(steps, r#"{"port": "http"}"#).await;
+    assert!(mistakes[0].starts_with("step `ech` is unknown: did you mean `echo`?"));
     assert_eq!(
-        wrong(
-            r#"["ech", "open_port", "need", {"step": "resize", "with": {"sise": 1}}]"#,
-            r#"{"port": "http"}"#
-        )
-        .await
-        .len(),
-        4
+        mistakes[1..],
+        [
+            "step `need` of saga `web` needs `maybe`, which nothing before it provides",
+            "step `open_port` of saga `web` needs `port` as an integer, but the input has a string",
+            "step `create_vpc` of saga `web` needs `region` as a string, but `with` has an integer",
+        ]
     );
 }
