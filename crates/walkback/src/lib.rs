@@ -61,8 +61,8 @@
 //! ```
 //!
 //! Steps whose data has no fixed shape are [`DynamicStep`]s, and [`Definition`] reads whole sagas from
-//! YAML or JSON. [`verify`] checks a store against the promises. What `S` and `I` with a number mean
-//! stands in `docs/promises.md`.
+//! YAML or JSON. The oracle, `verify`, checks a store against the promises. What `S` and `I` with
+//! a number mean stands in `docs/promises.md`.
 
 mod attempt;
 mod builtin;

@@ -127,8 +127,7 @@ fn a_long_function_is_found() {
 #[test]
 fn a_dependency_too_many_is_found() {
     let manifest = |count: usize| {
-        let line = |n| format!("d{n}.workspace = true\n");
-        let lines: String = (0..count).map(line).collect();
+        let lines = "name.workspace = true\n".repeat(count);
         format!("[package]\nname = \"a\"\n[dependencies]\n{lines}\n[lints]\nworkspace = true\n")
     };
     assert_eq!(many_dependencies(&manifest(14)), None);
@@ -139,8 +138,10 @@ fn a_dependency_too_many_is_found() {
 #[test]
 fn a_name_too_many_at_the_root_is_found() {
     let lib = |count: usize| {
-        let names: String = (0..count).map(|n| format!("    Name{n},\n")).collect();
-        format!("//! pub use not::counted;\npub mod a {{ pub use c::C; }}\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n")
+        let names = "    Name,\n".repeat(count);
+        format!(
+            "//! pub use not::counted;\npub mod a {{ pub use c::C; }}\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n"
+        )
     };
     assert_eq!(root_names(&lib(38)), 40);
     assert!(many_root_names(&lib(38)).is_empty());

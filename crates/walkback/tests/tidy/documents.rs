@@ -15,12 +15,26 @@ pub(crate) fn long_architecture(text: &str) -> Option<Breach> {
     (lines > ARCHITECTURE_LINES).then_some(told)
 }
 
+/// An example in Rust that is not, word for word, one of the crate's, which are compiled and run.
+pub(crate) fn example_of_its_own(readme: &str, lib: &str) -> Vec<Breach> {
+    let docs = lib.lines().filter_map(|line| line.strip_prefix("//!"));
+    let docs: String = docs.flat_map(|line| [line.trim_start(), "\n"]).collect();
+    let examples = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let plain = |example: &str| -> String {
+        example.lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
+    };
+    let own = examples.filter(|example| !docs.contains(&plain(example)));
+    own.map(|_| "README.md: its example is not that of lib.rs".to_owned()).collect()
+}
+
 /// Dependencies of a manifest that `design` does not name.
 pub(crate) fn unexplained(path: &str, manifest: &str, design: &str) -> Vec<Breach> {
     let tables = ["dependencies", "dev-dependencies"];
     let names = tables.into_iter().flat_map(|table| dependencies(manifest, table));
     let unknown = names.filter(|name| !design.contains(&format!("`{name}`")));
-    unknown.map(|name| format!("{path}: docs/design.md does not say why `{name}` is there")).collect()
+    unknown
+        .map(|name| format!("{path}: docs/design.md does not say why `{name}` is there"))
+        .collect()
 }
 
 /// Relative links of a document to files or headings that are not there.
@@ -29,11 +43,13 @@ pub(crate) fn broken_links(source: &Source, all: &[Source], root: &Path) -> Vec<
     let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
     let broken = links(&prose).filter_map(|(at, target)| {
         let (path, heading) = target.split_once('#').unwrap_or((target, ""));
-        let path = if path.is_empty() { PathBuf::from(&source.path) } else { plain(&folder.join(path)) };
+        let path =
+            if path.is_empty() { PathBuf::from(&source.path) } else { plain(&folder.join(path)) };
         let there = root.join(&path).exists() || all.iter().any(|s| Path::new(&s.path) == path);
         let document = all.iter().find(|s| Path::new(&s.path) == path);
         let leads = there
-            && (heading.is_empty() || document.is_none_or(|s| headings(&s.text).any(|h| h == heading)));
+            && (heading.is_empty()
+                || document.is_none_or(|s| headings(&s.text).any(|h| h == heading)));
         (!leads).then(|| format!("{}:{}: no `{target}`", source.path, line(&prose, at)))
     });
     broken.collect()
@@ -91,6 +107,14 @@ fn plain(path: &Path) -> PathBuf {
 fn a_long_architecture_is_found() {
     assert_eq!(long_architecture(&"\n".repeat(200)), None);
     assert!(long_architecture(&"\n".repeat(201)).is_some());
+}
+
+#[test]
+fn an_example_that_nobody_compiles_is_found() {
+    let readme = "# Name\n```rust\nlet a = 1;\n    let b = 2;\n```\n";
+    let lib = "//! Tour.\n//! ```\n//! let a = 1;\n//!     let b = 2;\n//! ```\nmod a;\n";
+    assert!(example_of_its_own(readme, lib).is_empty());
+    assert_eq!(example_of_its_own(readme, &lib.replace("b = 2", "b = 3")).len(), 1);
 }
 
 #[test]

@@ -50,8 +50,8 @@ fn all_files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(&folder).expect("a folder that can be read") {
+            let path = entry.expect("an entry that can be read").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() {
                 if name != "target" && !name.starts_with('.') {
