@@ -39,25 +39,6 @@ pub struct Guards {
     locks: Option<PathBuf>,
 }
 
-/// Runs `program` with a guard that is this process's own binary; see [`Guards::run`].
-///
-/// # Errors
-///
-/// See [`Guards::run`].
-pub async fn run(program: Program, stop: CancellationToken) -> Result<Ended, RunError> {
-    Guards::new().run(program, stop).await
-}
-
-/// Waits for the guards of `run` with the locks at their default place; see
-/// [`Guards::wait_for_guards`].
-///
-/// # Errors
-///
-/// See [`Guards::wait_for_guards`].
-pub async fn wait_for_guards(run: &str) -> io::Result<()> {
-    Guards::new().wait_for_guards(run).await
-}
-
 impl Guards {
     /// Guards that are this process's own binary, with their locks in
     /// `<temporary directory>/walkback-guards-<user id>`.
