@@ -60,8 +60,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Outcome {
     // These have something to hand over or to say when they are interrupted.
     let graceful = matches!(cli.command, Command::Run(_) | Command::Work(_) | Command::Watch(_));
     tokio::select! {
-        ended = perform(&app, cli.command) => ended,
+        // First, so that signals are listened for before anything is said or done.
+        biased;
         () = interrupt::watch(&app.stop, graceful) => Ok(Exit::Interrupted),
+        ended = perform(&app, cli.command) => ended,
     }
 }
 
