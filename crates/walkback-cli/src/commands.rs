@@ -11,6 +11,7 @@ use crate::output::Out;
 use crate::store::{self, Place};
 
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod kinds;
@@ -81,6 +82,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Kinds => kinds::run(app),
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,
+        Command::Bench(args) => bench::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,
         Command::Completions(args) => completions::run(args, &app.out),
     }

@@ -140,7 +140,9 @@ fn a_dependency_too_many_is_found() {
 fn a_name_too_many_at_the_root_is_found() {
     let lib = |count: usize| {
         let names: String = (0..count).map(|n| format!("    Name{n},\n")).collect();
-        format!("//! pub use not::counted;\npub mod a {{ pub use c::C; }}\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n")
+        format!(
+            "//! pub use not::counted;\npub mod a {{ pub use c::C; }}\nmod b;\npub use b::One;\npub use b::{{\n{names}}};\n"
+        )
     };
     assert_eq!(root_names(&lib(38)), 40);
     assert!(many_root_names(&lib(38)).is_empty());

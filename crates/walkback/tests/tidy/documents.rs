@@ -20,7 +20,9 @@ pub(crate) fn unexplained(path: &str, manifest: &str, design: &str) -> Vec<Breac
     let tables = ["dependencies", "dev-dependencies"];
     let names = tables.into_iter().flat_map(|table| dependencies(manifest, table));
     let unknown = names.filter(|name| !design.contains(&format!("`{name}`")));
-    unknown.map(|name| format!("{path}: docs/design.md does not say why `{name}` is there")).collect()
+    unknown
+        .map(|name| format!("{path}: docs/design.md does not say why `{name}` is there"))
+        .collect()
 }
 
 /// Relative links of a document to files or headings that are not there.
@@ -29,11 +31,13 @@ pub(crate) fn broken_links(source: &Source, all: &[Source], root: &Path) -> Vec<
     let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
     let broken = links(&prose).filter_map(|(at, target)| {
         let (path, heading) = target.split_once('#').unwrap_or((target, ""));
-        let path = if path.is_empty() { PathBuf::from(&source.path) } else { plain(&folder.join(path)) };
+        let path =
+            if path.is_empty() { PathBuf::from(&source.path) } else { plain(&folder.join(path)) };
         let there = root.join(&path).exists() || all.iter().any(|s| Path::new(&s.path) == path);
         let document = all.iter().find(|s| Path::new(&s.path) == path);
         let leads = there
-            && (heading.is_empty() || document.is_none_or(|s| headings(&s.text).any(|h| h == heading)));
+            && (heading.is_empty()
+                || document.is_none_or(|s| headings(&s.text).any(|h| h == heading)));
         (!leads).then(|| format!("{}:{}: no `{target}`", source.path, line(&prose, at)))
     });
     broken.collect()

@@ -36,9 +36,11 @@ pub(crate) fn impure(source: &Source) -> Vec<Breach> {
     }
     let text = &source.text;
     let told = |at, what: &str| format!("{}:{}: `{what}`", source.path, line(text, at));
-    let forbidden = FORBIDDEN.into_iter().flat_map(|word| words(text, word).map(move |at| (at, word)));
+    let forbidden =
+        FORBIDDEN.into_iter().flat_map(|word| words(text, word).map(move |at| (at, word)));
     let imports = words(text, "crate").filter_map(|at| {
-        let module = text[at + 5..].strip_prefix("::")?.split(|c: char| !c.is_alphanumeric()).next()?;
+        let module =
+            text[at + 5..].strip_prefix("::")?.split(|c: char| !c.is_alphanumeric()).next()?;
         (!DATA.contains(&module)).then_some((at, module))
     });
     forbidden.chain(imports).map(|(at, what)| told(at, what)).collect()
