@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::commands::{
-    backup, cancel, completions, ledger, list, plan, run, show, start, verify, watch, work,
+    backup, bench, cancel, completions, ledger, list, plan, run, show, start, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -136,6 +136,9 @@ pub(crate) enum Command {
     /// Check a store against the engine's promises; exit 1 and the violations if there are any.
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
+    /// Measure how fast this machine runs sagas, beside what its disk can do at most.
+    #[command(after_long_help = bench::EXAMPLES)]
+    Bench(bench::BenchArgs),
     /// Copy the store into a file, while everything runs.
     Backup(backup::BackupArgs),
     /// Print a script that completes this command in a shell.

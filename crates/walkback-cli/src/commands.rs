@@ -11,6 +11,7 @@ use crate::output::Out;
 use crate::store::{self, Place};
 
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod kinds;
@@ -60,8 +61,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Outcome {
     // These have something to hand over or to say when they are interrupted.
     let graceful = matches!(cli.command, Command::Run(_) | Command::Work(_) | Command::Watch(_));
     tokio::select! {
-        ended = perform(&app, cli.command) => ended,
+        // First, so that signals are listened for before anything is said or done.
+        biased;
         () = interrupt::watch(&app.stop, graceful) => Ok(Exit::Interrupted),
+        ended = perform(&app, cli.command) => ended,
     }
 }
 
@@ -79,6 +82,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Kinds => kinds::run(app),
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,
+        Command::Bench(args) => bench::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,
         Command::Completions(args) => completions::run(args, &app.out),
     }

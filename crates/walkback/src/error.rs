@@ -33,8 +33,6 @@ pub struct StepError {
 pub(crate) enum Kind {
     Failed(Class),
     NotYet(Duration),
-    AwaitSignal { name: String, timeout: Option<Duration> },
-    AwaitApproval { timeout: Option<Duration> },
     CannotDecode,
 }
 
@@ -71,12 +69,6 @@ impl StepError {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
-    }
-
-    /// Completes the step with the next signal of this name; fails it, clean, after `timeout`.
-    pub(crate) fn await_signal(name: String, timeout: Option<Duration>) -> Self {
-        let text = format!("waits for signal `{name}`");
-        Self::new(Kind::AwaitSignal { name, timeout }, text)
     }
 
     pub(crate) fn cannot_decode(what: &str, error: &serde_json::Error) -> Self {

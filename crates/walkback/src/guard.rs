@@ -8,7 +8,7 @@
 //! start the program itself: it starts *this binary again* as a guard, connected by a socket. The
 //! kernel closes the worker's end of that socket however the worker ends, and the guard answers by
 //! killing the program's process group. While a guard may have a program running, it holds a shared
-//! lock on a file named after the run; [`wait_for_guards`] is how the next worker waits for it.
+//! lock on a file named after the run; [`Guards::wait_for_guards`] is how the next worker waits for it.
 //!
 //! # Who does what, in order
 //!
@@ -38,13 +38,13 @@
 
 mod capture;
 mod group;
-mod process;
 mod lock;
+mod process;
 mod program;
 mod talk;
 mod wire;
 mod worker;
 
-pub use process::{GUARD_ARG, guard_main_if_asked};
+pub use process::guard_main_if_asked;
 pub use program::{Ended, Program, RunError, Status};
-pub use worker::{Guards, run, wait_for_guards};
+pub use worker::Guards;

@@ -111,7 +111,7 @@ impl Phase {
 
 /// The idempotency key of one body of a step: H(run, step, phase, round), 32 characters of
 /// `[0-9a-f]`, the same for every attempt on every machine (promise I9, rule S12).
-pub fn idempotency_key(saga: SagaId, step: StepIdx, phase: Phase, round: u32) -> String {
+pub(crate) fn idempotency_key(saga: SagaId, step: StepIdx, phase: Phase, round: u32) -> String {
     let mut hash = Sha256::new();
     hash.update(saga.as_bytes());
     hash.update((step as u64).to_be_bytes());

@@ -74,6 +74,9 @@ mod dynamic;
 mod engine;
 mod erased;
 mod error;
+#[cfg(feature = "testing")]
+pub mod guard;
+#[cfg(not(feature = "testing"))]
 mod guard;
 mod id;
 mod into_step;

@@ -162,7 +162,13 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
         w1_of_raw: w1.sagas_per_second / raw.sagas_per_second,
         w3_of_commits: w3.p50_ms / (w3.commits_per_saga * raw.one_row_commit_p50_ms),
         w3_loaded_of_empty: w3_loaded.p50_ms / w3.p50_ms,
-        w1, w2, raw, w3, w3_loaded, verify, memory,
+        w1,
+        w2,
+        raw,
+        w3,
+        w3_loaded,
+        verify,
+        memory,
     };
     if app.out.json {
         app.out.json(&report)?;
@@ -190,7 +196,7 @@ async fn throughput(args: &BenchArgs, file: &Scratch, steps: &[&str]) -> Result<
 async fn verify(file: &Scratch) -> Result<Verified, Failure> {
     let store = walkback::SqliteStore::open(&file.0)?;
     let clock = Stopwatch::start();
-    let report = walkback::verify::verify(&store, None, None).await?;
+    let report = walkback::verify(&store, None, None).await?;
     let seconds = clock.read().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let runs_per_second = report.runs as f64 / seconds;

@@ -107,7 +107,7 @@ async fn judge(engine: &Engine, record: &Record, folder: &Path) {
     assert_eq!(record.overlaps(), Vec::<String>::new(), "bodies of one run overlapped");
     let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
     let effects = Box::new(std::io::BufReader::new(effects));
-    let report = walkback::verify::verify(engine.store(), None, Some(effects)).await.unwrap();
+    let report = walkback::verify(engine.store(), None, Some(effects)).await.unwrap();
     assert!(report.is_clean(), "{report}");
     println!("verify: {} runs, {} rows, nothing found", report.runs, report.rows);
 }

@@ -35,7 +35,7 @@ use super::{
 
 /// The first argument that makes a binary a guard. Nobody types it: it is no part of a command
 /// line's documented form.
-pub const GUARD_ARG: &str = "__walkback-guard";
+pub(super) const GUARD_ARG: &str = "__walkback-guard";
 
 /// Set in a guard's environment, and taken away again from the program's. A process that has it
 /// and wants a guard of its own is a binary which forgot to become one.

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     capture::{Head, Tail},
     group::destroy_orphaned,
-    process::{GUARD_ARG, GUARD_MARK},
     lock,
+    process::{GUARD_ARG, GUARD_MARK},
     program::{Ended, Program, RunError, Status},
     talk::{Talk, converse},
 };
@@ -37,25 +37,6 @@ pub struct Guards {
     exe: Option<PathBuf>,
     /// The directory of the lock files, if not the default one.
     locks: Option<PathBuf>,
-}
-
-/// Runs `program` with a guard that is this process's own binary; see [`Guards::run`].
-///
-/// # Errors
-///
-/// See [`Guards::run`].
-pub async fn run(program: Program, stop: CancellationToken) -> Result<Ended, RunError> {
-    Guards::new().run(program, stop).await
-}
-
-/// Waits for the guards of `run` with the locks at their default place; see
-/// [`Guards::wait_for_guards`].
-///
-/// # Errors
-///
-/// See [`Guards::wait_for_guards`].
-pub async fn wait_for_guards(run: &str) -> io::Result<()> {
-    Guards::new().wait_for_guards(run).await
 }
 
 impl Guards {

@@ -6,6 +6,7 @@ use crate::time::Timestamp;
 
 /// Something that the engine ought to do. A moment in it is the earliest at which to do it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "a field is named by what it holds")]
 pub enum Command {
     /// Begin `execute`.
     Execute { step: StepIdx, not_before: Timestamp },

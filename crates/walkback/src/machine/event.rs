@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 /// As JSON it is `{"step_started": {"step": 0, "attempt": 1}}`, or the name alone with null.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "a field is named by what it holds")]
 pub enum Event {
     /// The run was accepted; always the first.
     Accepted,
@@ -211,6 +212,7 @@ pub enum UndoThen {
 /// What a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "a field is named by what it holds")]
 pub enum Wait {
     /// Call the same body again at this moment.
     Until(Timestamp),

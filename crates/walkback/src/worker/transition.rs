@@ -110,13 +110,6 @@ impl<'a> Draft<'a> {
         let wait = |wait| Event::StepWaits { step, wait };
         let (effect, then) = match &error.kind {
             Kind::NotYet(after) => return wait(Wait::Until(self.now.plus(*after))),
-            Kind::AwaitSignal { name, timeout } => {
-                let until = timeout.map(|after| self.now.plus(after));
-                return wait(Wait::Signal { name: name.clone(), until });
-            }
-            Kind::AwaitApproval { timeout } => {
-                return wait(Wait::Approval { until: timeout.map(|after| self.now.plus(after)) });
-            }
             Kind::CannotDecode => (Effect::Clean, Then::Park(ParkReason::CannotDecode)),
             Kind::Failed(class) => {
                 let failure = self.failure(step, *class, error);
@@ -138,7 +131,6 @@ impl<'a> Draft<'a> {
                 let options = self.options(step);
                 after_undo_failure(&self.run.state, step, &failure, self.now, &options)
             }
-            _ => UndoThen::Residue,
         };
         Event::UndoFailed { step, error: error.text.clone(), then }
     }

@@ -84,7 +84,11 @@ impl Load {
 
     /// Keeps `concurrency` sagas in flight until `sagas` have come to rest. Every start is
     /// acknowledged on its own.
-    pub(super) async fn throughput(&self, sagas: usize, steps: &[&str]) -> Result<Measured, Failure> {
+    pub(super) async fn throughput(
+        &self,
+        sagas: usize,
+        steps: &[&str],
+    ) -> Result<Measured, Failure> {
         memory::reset_peak();
         let before = memory::resident_kb();
         let (commits, _) = self.store.commits();
@@ -143,7 +147,8 @@ impl Load {
             took.push(clock.read());
         }
         took.sort_unstable();
-        let at = |part: usize| took[(ONE_BY_ONE * part / 100).min(ONE_BY_ONE - 1)].as_secs_f64() * 1e3;
+        let at =
+            |part: usize| took[(ONE_BY_ONE * part / 100).min(ONE_BY_ONE - 1)].as_secs_f64() * 1e3;
         let commits_per_saga = ratio(self.store.commits().0 - commits, ONE_BY_ONE);
         Ok(Latency { sagas: ONE_BY_ONE, p50_ms: at(50), p99_ms: at(99), commits_per_saga })
     }

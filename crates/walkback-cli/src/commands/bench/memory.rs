@@ -58,8 +58,7 @@ impl DynamicStep for Await {
 
     async fn execute(&self, _: &Attempt, _: &mut Context) -> Result<(), StepError> {
         self.inside.add_permits(1);
-        self.over.acquire().await?;
-        self.over.add_permits(1);
+        self.over.acquire().await?.forget();
         Ok(())
     }
 }

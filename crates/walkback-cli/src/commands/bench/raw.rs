@@ -38,7 +38,8 @@ pub(super) fn insert(from: &Path, to: &Path, sagas_per_commit: f64) -> Result<Ra
         source.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
     };
     let sagas = count(TABLES[0]).map_err(failed)?;
-    let rows = TABLES.iter().map(|table| count(table)).sum::<rusqlite::Result<usize>>().map_err(failed)?;
+    let rows =
+        TABLES.iter().map(|table| count(table)).sum::<rusqlite::Result<usize>>().map_err(failed)?;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let (sagas, all) = (sagas.max(1) as f64, rows as f64);
     let rows_per_saga = all / sagas;
@@ -74,8 +75,11 @@ fn target(source: &Connection, to: &Path) -> rusqlite::Result<Connection> {
     let target = Connection::open(to)?;
     target.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     target.pragma_update(None, "synchronous", "FULL")?;
-    let mut made = source.prepare("SELECT sql FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL")?;
-    let statements: Vec<String> = made.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut made = source.prepare(
+        "SELECT sql FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL",
+    )?;
+    let statements: Vec<String> =
+        made.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     statements.iter().try_for_each(|sql| target.execute_batch(sql))?;
     Ok(target)
 }
@@ -86,7 +90,8 @@ fn copy(source: &Connection, to: &Path, batch: usize) -> rusqlite::Result<Durati
     let target = target(source, to)?;
     let mut readers = Vec::new();
     for table in TABLES {
-        let count: usize = source.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        let count: usize =
+            source.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         readers.push((table, count, 0_usize, 0_i64));
     }
     let all: usize = readers.iter().map(|reader| reader.1).sum();

@@ -8,7 +8,10 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         format!(
             "SQLite {}, journal_mode={}, synchronous={}, page_size={}, wal_autocheckpoint={}",
-            settings.sqlite, settings.journal_mode, settings.synchronous, settings.page_size,
+            settings.sqlite,
+            settings.journal_mode,
+            settings.synchronous,
+            settings.page_size,
             settings.wal_autocheckpoint
         ),
         String::new(),
@@ -51,7 +54,9 @@ fn throughput(name: &str, measured: &Measured) -> String {
     let all: Vec<String> = measured.all.iter().map(|rate| format!("{rate:.0}")).collect();
     format!(
         "{name:<32}{:>9.0} sagas/s  median of {}; peak {:.0} MB",
-        measured.sagas_per_second, all.join(", "), measured.peak_memory_mb
+        measured.sagas_per_second,
+        all.join(", "),
+        measured.peak_memory_mb
     )
 }
 

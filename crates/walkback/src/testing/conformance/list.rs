@@ -5,9 +5,7 @@ use std::sync::Arc;
 use crate::id::SagaId;
 use crate::machine::Status;
 use crate::store::{Filter, Spec, Store};
-use crate::testing::conformance::maker::{
-    accepted, load, must, spec, start_as, started,
-};
+use crate::testing::conformance::maker::{accepted, load, must, spec, start_as, started};
 
 type Under = Arc<dyn Store>;
 
