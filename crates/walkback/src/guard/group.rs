@@ -125,7 +125,8 @@ fn is_dead(group: Pid, sent: Result<(), Errno>) -> bool {
     let group = group.as_raw_pid().to_string();
     sent.is_ok()
         && !processes.filter_map(Result::ok).any(|process| {
-            let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let stat = fs::read(process.path().join("stat")).unwrap_or_default();
+            let stat = String::from_utf8_lossy(&stat);
             // `pid (name) state parent group …`, where the name may hold anything.
             let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
             let state = fields.next().unwrap_or("X");

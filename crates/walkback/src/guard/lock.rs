@@ -208,28 +208,40 @@ mod tests {
     #[test]
     fn a_held_lock_is_on_the_file_of_its_name() {
         let dir = std::env::temp_dir().join(format!("guarded-lock-{}", std::process::id()));
-        let work = &|number: u32| {
+        let share = async || {
+            let lock = RunLock::share(&dir, "run").await.unwrap();
+            // Others come and go meanwhile.
+            for _ in 0..3 {
+                std::thread::yield_now();
+                assert!(is_named(&lock.file, &lock.path).unwrap());
+            }
+        };
+        let work = &|waits: bool| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             runtime.unwrap().block_on(async {
                 for _ in 0..2000 {
-                    let lock = RunLock::share(&dir, "run").await.unwrap();
-                    // Others come and go meanwhile.
-                    for _ in 0..3 {
-                        assert!(is_named(&lock.file, &lock.path).unwrap());
-                    }
-                    drop(lock);
-                    if number == 0 {
-                        wait(&dir, "run").await.unwrap();
-                    }
+                    if waits { wait(&dir, "run").await.unwrap() } else { share().await }
                 }
             });
         };
         std::thread::scope(|scope| {
             for number in 0..4 {
-                scope.spawn(move || work(number));
+                scope.spawn(move || work(number % 2 == 0));
             }
         });
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
         fs::remove_dir(&dir).unwrap();
+    }
+
+    /// The name may have come to mean another file, which others hold.
+    #[test]
+    fn only_the_locked_file_is_removed() {
+        let path = std::env::temp_dir().join(format!("guarded-remove-{}", std::process::id()));
+        let first = open(&path, true).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(!remove(&first, &path).unwrap());
+        let second = open(&path, true).unwrap();
+        assert!(!remove(&first, &path).unwrap() && path.exists());
+        assert!(remove(&second, &path).unwrap() && !path.exists());
     }
 }

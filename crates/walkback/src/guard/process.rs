@@ -17,7 +17,7 @@ use std::{
 
 use rustix::{
     fs::{FileType, fstat},
-    process::{Pid, getpid, set_child_subreaper, setsid},
+    process::{Pid, setsid},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -89,7 +89,10 @@ fn guard_main() -> io::Result<()> {
     // A session of its own keeps the terminal's signals away. It can only fail for a process that
     // leads a group already, which has what is wanted here.
     setsid().ok();
-    set_child_subreaper(Some(getpid()))?;
+    // Orphans of the group come to this process, which reaps them: the process that would get them
+    // otherwise may not (the first one of many containers), and they would look alive for ever.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // For those who look at a list of processes; the name is `exe` otherwise.
     fs::write("/proc/self/comm", "walkback-guard").ok();
     let control = StdUnixStream::from(control);

@@ -14,7 +14,7 @@ pub struct Program {
     /// What it reads from its standard input, followed by the end of the file. Held in memory by
     /// worker and guard. If empty, the standard input is `/dev/null`.
     pub stdin: Vec<u8>,
-    /// The run that it belongs to; names the lock that `wait_for_guards` waits for.
+    /// The run that it belongs to; names the lock that `Guards::wait_for_guards` waits for.
     pub run: String,
     /// How many bytes of its standard output are kept, from the start. The rest is read and
     /// dropped, and [`Ended::stdout_overflow`] is set.
