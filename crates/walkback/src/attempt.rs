@@ -121,11 +121,13 @@ impl Attempt {
 
     /// Keeps what a program wrote to its standard error with the attempt.
     pub(crate) fn keep_stderr(&self, text: &str) {
-        text.trim_end().clone_into(&mut self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
+        text.trim_end()
+            .clone_into(&mut self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn take_stderr(&self) -> Option<String> {
-        let text = std::mem::take(&mut *self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
+        let text =
+            std::mem::take(&mut *self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner));
         Some(text).filter(|text| !text.is_empty())
     }
 

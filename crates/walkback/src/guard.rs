@@ -38,8 +38,8 @@
 
 mod capture;
 mod group;
-mod process;
 mod lock;
+mod process;
 mod program;
 mod talk;
 mod wire;

@@ -84,8 +84,10 @@ impl Record {
     /// Whether each of these runs has ended a body since line `seen`.
     pub(crate) fn progressed(&self, runs: &[Body], seen: usize) -> bool {
         let since = self.lines().into_iter().skip(seen);
-        let ended: BTreeSet<String> =
-            since.filter(|line| line["event"] == "end").map(|line| text(&line, "saga_id")).collect();
+        let ended: BTreeSet<String> = since
+            .filter(|line| line["event"] == "end")
+            .map(|line| text(&line, "saga_id"))
+            .collect();
         runs.iter().all(|((run, _), _)| ended.contains(run))
     }
 

@@ -40,8 +40,9 @@ impl Command {
     ) -> Result<Ended, StepError> {
         let parameters = context.parameters();
         let phase = attempt.phase();
-        let words = argv(parameters, phase)
-            .ok_or_else(|| StepError::permanent(format_args!("no program for {}", phase.name())).clean())?;
+        let words = argv(parameters, phase).ok_or_else(|| {
+            StepError::permanent(format_args!("no program for {}", phase.name())).clean()
+        })?;
         let known = effect.is_some_and(|effect| matches!(effect, Effect::Known(_)));
         let output = match effect {
             Some(Effect::Known(output)) => Some(output),
@@ -90,10 +91,16 @@ fn failure(ended: &Ended) -> Option<StepError> {
         Status::Exited(PERMANENT_CLEAN) => {
             StepError::permanent(format_args!("exit code {PERMANENT_CLEAN}{why}")).clean()
         }
-        Status::Exited(TRANSIENT) => StepError::transient(format_args!("exit code {TRANSIENT}{why}")),
+        Status::Exited(TRANSIENT) => {
+            StepError::transient(format_args!("exit code {TRANSIENT}{why}"))
+        }
         Status::Exited(code) => StepError::transient(format_args!("exit code {code}{why}")),
-        Status::Signalled(signal) => StepError::transient(format_args!("ended by signal {signal}{why}")),
-        Status::NotStarted(error) => StepError::permanent(format_args!("not started: {error}")).clean(),
+        Status::Signalled(signal) => {
+            StepError::transient(format_args!("ended by signal {signal}{why}"))
+        }
+        Status::NotStarted(error) => {
+            StepError::permanent(format_args!("not started: {error}")).clean()
+        }
         Status::Stopped => StepError::transient("stopped before it had ended"),
     })
 }
@@ -104,14 +111,16 @@ fn take_output(ended: Ended, context: &mut Context) -> Result<(), StepError> {
         let most = limits::OUTPUT_BYTES;
         return Err(StepError::permanent(format_args!("it printed more than {most} bytes")));
     }
-    let text = String::from_utf8(ended.stdout)
-        .map_err(|_| StepError::permanent("it printed what is not UTF-8: expected a JSON object"))?;
+    let text = String::from_utf8(ended.stdout).map_err(|_| {
+        StepError::permanent("it printed what is not UTF-8: expected a JSON object")
+    })?;
     if text.trim().is_empty() {
         return Ok(());
     }
     let object = Json::parse(text).ok().filter(|json| json.as_str().starts_with('{'));
-    let object = object
-        .ok_or_else(|| StepError::permanent("it printed what is no JSON object: expected one, or nothing"))?;
+    let object = object.ok_or_else(|| {
+        StepError::permanent("it printed what is no JSON object: expected one, or nothing")
+    })?;
     context.put_all(&object);
     Ok(())
 }
@@ -194,7 +203,11 @@ impl DynamicStep for Command {
         failure(&ended).map_or(Ok(()), Err)
     }
 
-    async fn probe(&self, attempt: &Attempt, context: &mut Context) -> Result<Probe<()>, StepError> {
+    async fn probe(
+        &self,
+        attempt: &Attempt,
+        context: &mut Context,
+    ) -> Result<Probe<()>, StepError> {
         let ended = self.run(attempt, context, None).await?;
         Ok(match ended.status {
             Status::Exited(0) => {

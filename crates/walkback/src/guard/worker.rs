@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     capture::{Head, Tail},
     group::destroy_orphaned,
-    process::{GUARD_ARG, GUARD_MARK},
     lock,
+    process::{GUARD_ARG, GUARD_MARK},
     program::{Ended, Program, RunError, Status},
     talk::{Talk, converse},
 };

@@ -80,9 +80,10 @@ impl Place {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 self.unusable(format_args!("{error}: expected a database of walkback"))
             }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                self.unusable(format_args!("{error}: expected a file and a folder that can be written"))
-            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => self
+                .unusable(format_args!(
+                    "{error}: expected a file and a folder that can be written"
+                )),
             _ => StoreError::Failed { place, why: error.to_string() },
         }
     }
@@ -221,7 +222,9 @@ impl Coordination for SqliteStore {
     fn version(&self) -> Answer<'_, u64> {
         // On the writer's connection it changes only when somebody else has written.
         self.0.writer.submit(|connection| {
-            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+            connection
+                .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
+                .map(i64::cast_unsigned)
         })
     }
 }

@@ -49,7 +49,8 @@ type Run = fn(Store_) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 #[expect(clippy::expect_used, reason = "testing code reports by panic")]
 pub fn run(name: &str, fresh: Fresh) {
     let case = CASES.iter().find(|(known, _)| *known == name).expect("a case of this name");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on((case.1)(fresh.store));
 }
 

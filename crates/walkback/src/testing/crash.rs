@@ -146,7 +146,9 @@ impl<'a> Trial<'a> {
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
-            self.store = must(self.place.reopen(Arc::clone(&self.store), life.worker()).await);
+            // Nobody else may hold the store that is closed here.
+            let closed = std::mem::replace(&mut self.store, Arc::new(MemoryStore::new()));
+            self.store = must(self.place.reopen(closed, life.worker()).await);
             life = Faults::none();
             if let Some(id) = self.at_rest().await {
                 return self.judge(id).await;

@@ -182,9 +182,7 @@ impl Coordination for Faulty {
     fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
         let worker = worker.clone();
         *self.faults.worker.lock().unwrap_or_else(PoisonError::into_inner) = worker.id;
-        self.call(move |store| {
-            Box::pin(async move { store.enlist(&worker).await })
-        })
+        self.call(move |store| Box::pin(async move { store.enlist(&worker).await }))
     }
 
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {

@@ -146,7 +146,8 @@ impl Time {
         self.stop.cancel();
         let timed_out = format!("timed out after {:?}", self.limit);
         if let Ok(result) = tokio::time::timeout(STOP_GRACE, &mut body).await {
-            return result.map_err(|error| StepError { text: format!("{timed_out}: {error}"), ..error });
+            return result
+                .map_err(|error| StepError { text: format!("{timed_out}: {error}"), ..error });
         }
         drop(body);
         self.threads.close();

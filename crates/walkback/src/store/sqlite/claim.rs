@@ -41,7 +41,8 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
             due.push(run?);
         }
     }
-    let claimed = due.into_iter().map(|(run_no, orphaned)| take(connection, wanted.worker, run_no, orphaned));
+    let claimed =
+        due.into_iter().map(|(run_no, orphaned)| take(connection, wanted.worker, run_no, orphaned));
     claimed.collect()
 }
 

@@ -13,7 +13,11 @@ use crate::store::{Head, Spec};
 use crate::time::Timestamp;
 
 /// Runs a statement that is prepared once for each connection.
-pub(super) fn execute(connection: &Connection, sql: &str, with: impl Params) -> rusqlite::Result<usize> {
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    with: impl Params,
+) -> rusqlite::Result<usize> {
     connection.prepare_cached(sql)?.execute(with)
 }
 

@@ -23,8 +23,12 @@ impl WorkerLock {
 
     /// Takes the lock for `worker`, or says who has it.
     pub(super) fn take(&self, worker: &WorkerInfo) -> std::io::Result<Enlisted> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -28,7 +28,8 @@ pub(super) fn prepare(connection: &Connection, place: &Place) -> Result<Pragmas,
     // An invalid value silently means NORMAL: what counts is what is read back.
     let synchronous = if number("synchronous")? == 2 { "FULL" } else { "NORMAL" };
     if journal_mode != "wal" || synchronous != "FULL" {
-        let why = format!("journal_mode={journal_mode}, synchronous={synchronous}: expected wal, FULL");
+        let why =
+            format!("journal_mode={journal_mode}, synchronous={synchronous}: expected wal, FULL");
         return Err(place.unusable(why));
     }
     migrate(connection, place)?;
@@ -51,7 +52,9 @@ fn check_owner(connection: &Connection, place: &Place) -> Result<(), StoreError>
         .map_err(failed)?;
     let (owner, version) = (number("application_id")?, number("user_version")?);
     if owner != APPLICATION_ID && (tables > 0 || owner != 0) {
-        return Err(place.unusable("this is another program's database: expected one of walkback, or a new file"));
+        return Err(place.unusable(
+            "this is another program's database: expected one of walkback, or a new file",
+        ));
     }
     let known = MIGRATIONS.len();
     if version > i64::try_from(known).unwrap_or(i64::MAX) {
@@ -65,9 +68,8 @@ fn check_owner(connection: &Connection, place: &Place) -> Result<(), StoreError>
 
 fn migrate(connection: &Connection, place: &Place) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| place.error(&error);
-    let version = |on: &Connection| {
-        on.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
-    };
+    let version =
+        |on: &Connection| on.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0));
     if version(connection).map_err(failed)? == MIGRATIONS.len() {
         return Ok(());
     }

@@ -32,7 +32,8 @@ pub(super) fn run(connection: &Connection, run_no: i64) -> rusqlite::Result<Stor
 }
 
 fn rows_from(connection: &Connection, run_no: i64, from: u64) -> rusqlite::Result<Vec<Row>> {
-    let sql = format!("SELECT {LEDGER} FROM ledger_rows l WHERE run_no = ?1 AND seq >= ?2 ORDER BY seq");
+    let sql =
+        format!("SELECT {LEDGER} FROM ledger_rows l WHERE run_no = ?1 AND seq >= ?2 ORDER BY seq");
     let mut rows = connection.prepare_cached(&sql)?;
     rows.query_map(params![run_no, signed(from)], ledger_row)?.collect()
 }
@@ -42,8 +43,12 @@ pub(super) fn load(connection: &Connection, id: SagaId) -> rusqlite::Result<Opti
 }
 
 pub(super) fn head(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<Head>> {
-    let sql = format!("SELECT {HEAD} FROM run_specs s JOIN run_heads h USING (run_no) WHERE s.id = ?1");
-    connection.prepare_cached(&sql)?.query_row([id.to_string()], |row| decode_head(row, 0)).optional()
+    let sql =
+        format!("SELECT {HEAD} FROM run_specs s JOIN run_heads h USING (run_no) WHERE s.id = ?1");
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id.to_string()], |row| decode_head(row, 0))
+        .optional()
 }
 
 pub(super) fn rows(connection: &Connection, id: SagaId, from: u64) -> rusqlite::Result<Vec<Row>> {
@@ -52,7 +57,8 @@ pub(super) fn rows(connection: &Connection, id: SagaId, from: u64) -> rusqlite::
 
 /// The runs that fit, newest first: ids sort by the time of their making.
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<SagaId>> {
-    let mut sql = String::from("SELECT s.id FROM run_specs s JOIN run_heads h USING (run_no) WHERE 1");
+    let mut sql =
+        String::from("SELECT s.id FROM run_specs s JOIN run_heads h USING (run_no) WHERE 1");
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     let mut fit = |sql: &mut String, condition: &str, with: Vec<Box<dyn ToSql>>| {
         sql.push_str(" AND ");
@@ -93,8 +99,9 @@ pub(super) fn scan(
     let sql = "SELECT run_no FROM run_specs WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut runs = connection.prepare_cached(sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<i64> =
-        runs.query_map(params![after, limit], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let found: Vec<i64> = runs
+        .query_map(params![after, limit], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     found.into_iter().map(|run_no| run(connection, run_no)).collect()
 }
 

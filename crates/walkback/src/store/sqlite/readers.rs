@@ -37,14 +37,18 @@ impl Readers {
         })
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => self.open().map_err(|error| self.place.error(&error))?,
         };
         // One transaction, so that a run's head and rows are of one moment.
-        let reading = connection.unchecked_transaction().map_err(|error| self.place.error(&error))?;
+        let reading =
+            connection.unchecked_transaction().map_err(|error| self.place.error(&error))?;
         let result = read(&reading).map_err(|error| self.place.error(&error));
         reading.finish().map_err(|error| self.place.error(&error))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,8 +29,16 @@ pub(super) fn start(
         "INSERT INTO run_specs (id, kind, step_modules, inputs, idempotency_key, labels, queue, \
          priority, deadline, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
-            id, spec.kind, spec.steps, spec.inputs.as_str(), spec.key, labels, spec.queue,
-            spec.priority, micros(spec.deadline), spec.created_at.as_micros()
+            id,
+            spec.kind,
+            spec.steps,
+            spec.inputs.as_str(),
+            spec.key,
+            labels,
+            spec.queue,
+            spec.priority,
+            micros(spec.deadline),
+            spec.created_at.as_micros()
         ],
     )?;
     let run_no = connection.last_insert_rowid();
@@ -59,11 +67,25 @@ fn insert_head(
          priority, claim_id, fence, owner, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
          ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 0, 0)",
         params![
-            run_no, head.status.name(), head.current_step, head.steps, head.cancel_requested,
-            head.error, head.parked, head.attention, micros(head.started_at),
-            micros(head.finished_at), signed(head.len), head.hash.0, wake_at,
-            wake_at.filter(|_| owner.is_none()), run.spec.queue, run.spec.priority,
-            claim.map(|(_, id)| *id.as_bytes()), i64::from(claim.is_some()), owner
+            run_no,
+            head.status.name(),
+            head.current_step,
+            head.steps,
+            head.cancel_requested,
+            head.error,
+            head.parked,
+            head.attention,
+            micros(head.started_at),
+            micros(head.finished_at),
+            signed(head.len),
+            head.hash.0,
+            wake_at,
+            wake_at.filter(|_| owner.is_none()),
+            run.spec.queue,
+            run.spec.priority,
+            claim.map(|(_, id)| *id.as_bytes()),
+            i64::from(claim.is_some()),
+            owner
         ],
     )?;
     Ok(())
@@ -76,8 +98,17 @@ fn insert_rows(connection: &Connection, run_no: i64, rows: &[Row]) -> rusqlite::
     )?;
     for row in rows {
         insert.execute(params![
-            run_no, signed(row.seq), row.kind, row.step_idx, row.attempt, row.actor,
-            row.claim.as_bytes(), signed(row.fence), row.at.as_micros(), row.payload, row.previous.0
+            run_no,
+            signed(row.seq),
+            row.kind,
+            row.step_idx,
+            row.attempt,
+            row.actor,
+            row.claim.as_bytes(),
+            signed(row.fence),
+            row.at.as_micros(),
+            row.payload,
+            row.previous.0
         ])?;
     }
     Ok(())
@@ -123,7 +154,8 @@ pub(super) fn append_unclaimed(
     id: SagaId,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
-    let Head { status, current_step, steps, cancel_requested, error, parked, .. } = &transition.head;
+    let Head { status, current_step, steps, cancel_requested, error, parked, .. } =
+        &transition.head;
     let head = &transition.head;
     let run_no: Option<i64> = connection
         .prepare_cached(
@@ -156,7 +188,11 @@ pub(super) fn append_unclaimed(
 }
 
 /// Opens and closes rows of `cloud_provisioned`, in the commit of the step (rule S19).
-fn change_records(connection: &Connection, saga: SagaId, changes: &[RecordChange]) -> rusqlite::Result<()> {
+fn change_records(
+    connection: &Connection,
+    saga: SagaId,
+    changes: &[RecordChange],
+) -> rusqlite::Result<()> {
     for change in changes {
         match change {
             RecordChange::Open { step, what, at } => {
@@ -169,7 +205,14 @@ fn change_records(connection: &Connection, saga: SagaId, changes: &[RecordChange
                          last_seen = excluded.last_seen, gone_at = NULL RETURNING resource_no",
                     )?
                     .query_row(
-                        params![what.provider, what.kind, what.external_id, what.name, what.region, at],
+                        params![
+                            what.provider,
+                            what.kind,
+                            what.external_id,
+                            what.name,
+                            what.region,
+                            at
+                        ],
                         |row| row.get(0),
                     )?;
                 let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \

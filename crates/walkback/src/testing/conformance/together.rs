@@ -38,10 +38,8 @@ pub(super) async fn an_owner_and_an_outsider_do_not_both_win(store: Under) {
         let (mut ours, mut theirs) = (made.run.clone(), made.run);
         let next = transition(&mut ours, &[begin(0)], Some(&claim));
         let cancel = transition(&mut theirs, &[Event::CancelRequested], None);
-        let (own, other) = tokio::join!(
-            store.append(&claim, next),
-            store.append_unclaimed(claim.saga(), cancel)
-        );
+        let (own, other) =
+            tokio::join!(store.append(&claim, next), store.append_unclaimed(claim.saga(), cancel));
         assert_eq!(wins(&[must(own), must(other)]), 1);
         assert_eq!(load(&*store, claim.saga()).await.rows.len(), 2);
     }
