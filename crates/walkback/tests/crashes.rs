@@ -24,7 +24,11 @@ struct File {
 
 impl File {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), files: AtomicU64::new(0) }
+        // In memory where there is such a folder: what dies here is the process, not the power.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { folder: folder.unwrap(), files: AtomicU64::new(0) }
     }
 
     fn path(&self) -> PathBuf {
@@ -86,10 +90,16 @@ fn a_memory_store_survives_every_crash() {
 
 #[test]
 fn an_sqlite_store_survives_every_crash() {
-    let share = if all() { 1 } else { SHARE };
-    let scenarios: Vec<_> =
-        scenarios(1).chain(scenarios(2).chain(scenarios(3)).step_by(share)).collect();
+    let large = scenarios(2).chain(scenarios(3));
+    let (what, scenarios): (_, Vec<_>) = if all() {
+        ("up to 3 steps", scenarios(1).chain(large).collect())
+    } else {
+        (
+            "up to 3 steps, one in 13 of those with 2 and 3",
+            scenarios(1).chain(large.step_by(13)).collect(),
+        )
+    };
     let counts = crash_all(File::new, &scenarios, false);
-    eprintln!("sqlite, up to 3 steps, one in {share} of those with 2 and 3: {counts}");
-    assert!(counts.crashes > 2_000, "{counts}");
+    eprintln!("sqlite, {what}: {counts}");
+    assert!(counts.crashes > 500, "{counts}");
 }
