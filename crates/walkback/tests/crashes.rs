@@ -1,6 +1,8 @@
 //! T2: whatever dies, at every call of the store and inside every body, a saga of every shape
 //! completes, walks back, or says exactly what is left.
 
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
