@@ -1,26 +1,75 @@
 //! T2: whatever dies, at every call of the store and inside every body, a saga of every shape
 //! completes, walks back, or says exactly what is left.
 
-use std::sync::Mutex;
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use walkback::SqliteStore;
+use walkback::store::{Answer, Store, WorkerId};
 use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
 
 /// Threads that share the sagas.
 const THREADS: usize = 2;
+/// Of the largest sagas every so manieth, unless all are asked for; no divisor of the number of
+/// variants of a shape, so that every shape and every variant is among them.
+const SHARE: usize = 7;
 
-fn crash_all(place: &dyn Place, sizes: std::ops::RangeInclusive<usize>, jump: bool) -> Counts {
-    let all: Vec<Scenario> = sizes.flat_map(scenarios).collect();
+/// A file of its own for each saga, which a dead process's successor opens again.
+struct File {
+    folder: TempDir,
+    files: AtomicU64,
+}
+
+impl File {
+    fn new() -> Self {
+        // In memory where there is such a folder: what dies here is the process, not the power.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { folder: folder.unwrap(), files: AtomicU64::new(0) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.db", self.files.load(Ordering::SeqCst)))
+    }
+
+    fn opened(&self) -> Answer<'_, Arc<dyn Store>> {
+        Box::pin(async { Ok(Arc::new(SqliteStore::open(self.path())?) as Arc<dyn Store>) })
+    }
+}
+
+impl Place for File {
+    fn open(&self) -> Answer<'_, Arc<dyn Store>> {
+        self.files.fetch_add(1, Ordering::SeqCst);
+        self.opened()
+    }
+
+    fn reopen(&self, store: Arc<dyn Store>, _: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>> {
+        drop(store);
+        self.opened()
+    }
+}
+
+/// Whether everything is to be tried, which takes longer than CI has.
+fn all() -> bool {
+    std::env::var_os("WALKBACK_CRASHES").is_some_and(|what| what == "all")
+}
+
+/// `jump`: time goes on by itself when nothing else is to do. Not where another thread works.
+fn crash_all<P: Place>(place: fn() -> P, all: &[Scenario], jump: bool) -> Counts {
     let counts = Mutex::new(Counts::default());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let share = all.iter().skip(thread).step_by(THREADS);
-            scope.spawn(|| {
+            let (share, counts) = (all.iter().skip(thread).step_by(THREADS), &counts);
+            scope.spawn(move || {
                 for scenario in share {
                     let mut runtime = tokio::runtime::Builder::new_current_thread();
                     let runtime = runtime.enable_time().start_paused(jump).build().unwrap();
-                    let t = std::time::Instant::now();
-                    let found = runtime.block_on(crash_everywhere(place, scenario));
-                    eprintln!("DBG {found} {:?}", t.elapsed());
+                    let found = runtime.block_on(crash_everywhere(&place(), scenario));
                     let mut counts = counts.lock().unwrap();
                     counts.scenarios += found.scenarios;
                     counts.crashes += found.crashes;
@@ -33,7 +82,26 @@ fn crash_all(place: &dyn Place, sizes: std::ops::RangeInclusive<usize>, jump: bo
 
 #[test]
 fn a_memory_store_survives_every_crash() {
-    let counts = crash_all(&Memory, 1..=1, true);
-    eprintln!("memory, up to 3 steps: {counts}");
-    assert!(counts.crashes > 10_000, "{counts}");
+    let share = if all() { 1 } else { SHARE };
+    let scenarios: Vec<_> =
+        (1..=3).flat_map(scenarios).chain(scenarios(4).step_by(share)).collect();
+    let counts = crash_all(|| Memory, &scenarios, true);
+    eprintln!("memory, up to 4 steps, one in {share} of those with 4: {counts}");
+    assert!(counts.crashes > 20_000, "{counts}");
+}
+
+#[test]
+fn an_sqlite_store_survives_every_crash() {
+    let large = scenarios(2).chain(scenarios(3));
+    let (what, scenarios): (_, Vec<_>) = if all() {
+        ("up to 3 steps", scenarios(1).chain(large).collect())
+    } else {
+        (
+            "up to 3 steps, one in 13 of those with 2 and 3",
+            scenarios(1).chain(large.step_by(13)).collect(),
+        )
+    };
+    let counts = crash_all(File::new, &scenarios, false);
+    eprintln!("sqlite, {what}: {counts}");
+    assert!(counts.crashes > 500, "{counts}");
 }

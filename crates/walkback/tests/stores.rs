@@ -1,5 +1,7 @@
 //! T11: every store conforms.
 
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+
 use walkback::testing::conformance::Fresh;
 use walkback::{MemoryStore, SqliteStore};
 

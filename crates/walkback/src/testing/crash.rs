@@ -13,7 +13,7 @@ use crate::machine::Status;
 use crate::store::{Answer, MemoryStore, Store, WorkerId};
 use crate::testing::world::registry;
 use crate::testing::{Does, Fault, Faults, Faulty, Scenario, World};
-use crate::{Asked, Clock, Engine, Error, SagaId, Timestamp, Until, verify};
+use crate::{Asked, Clock, Engine, Error, SagaId, Timestamp, Until, Worker, verify};
 
 /// Lives after which a saga must have come to rest.
 const LIVES: usize = 6;
@@ -146,7 +146,9 @@ impl<'a> Trial<'a> {
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
-            self.store = must(self.place.reopen(Arc::clone(&self.store), life.worker()).await);
+            // Nobody else may hold the store that is closed here.
+            let closed = std::mem::replace(&mut self.store, Arc::new(MemoryStore::new()));
+            self.store = must(self.place.reopen(closed, life.worker()).await);
             life = Faults::none();
             if let Some(id) = self.at_rest().await {
                 return self.judge(id).await;
@@ -171,7 +173,7 @@ impl<'a> Trial<'a> {
         if !self.scenario.hot && self.start(&engine).await.is_none() {
             return;
         }
-        let Ok(Enlistment::Working(worker)) = engine.enlist().await else { return };
+        let Some(worker) = enlist(&engine).await else { return };
         let client = async {
             self.client(&engine).await;
             stop.cancel();
@@ -258,6 +260,18 @@ impl<'a> Trial<'a> {
     #[expect(clippy::panic, reason = "testing code reports by panic")]
     fn fail(&self, why: &str) -> ! {
         panic!("{} of {:?}: {why}", self.name, self.scenario)
+    }
+}
+
+/// Becomes a worker. What is left of a dead one may hold its place for a moment: threads of this
+/// process cannot be killed as a process is.
+async fn enlist(engine: &Engine) -> Option<Worker> {
+    loop {
+        match engine.enlist().await {
+            Ok(Enlistment::Working(worker)) => return Some(worker),
+            Ok(Enlistment::Taken(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(_) => return None,
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Faults {
     /// The dead do nothing any more, not even return.
     async fn alive(&self) {
         if self.died.is_cancelled() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 ///
 /// ```
 /// let world = walkback::testing::World::new();
-/// assert_eq!(world.left(), []);
+/// assert!(world.left().is_empty());
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct World(Arc<Outside>);

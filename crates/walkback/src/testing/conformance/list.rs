@@ -31,6 +31,7 @@ async fn in_status(store: &dyn Store, own: Spec, status: Status, parked: Option<
     let mut made = accepted(own);
     made.new.head.status = status;
     made.new.head.parked = parked.map(str::to_owned);
+    made.new.head.attention = parked.is_some();
     start_as(store, &made).await;
     made.run.spec.id
 }
@@ -135,9 +136,7 @@ pub(super) async fn a_scan_reads_every_run_once(store: Under) {
 }
 
 pub(super) async fn a_scan_is_in_the_order_of_ids(store: Under) {
-    let mut later = spec();
-    let earlier = spec();
-    std::mem::swap(&mut later.id, &mut spec().id);
+    let (earlier, later) = (spec(), spec());
     let ids = [earlier.id, later.id];
     started(&*store, later).await;
     started(&*store, earlier).await;

@@ -104,10 +104,10 @@ pub(super) async fn started(store: &dyn Store, spec: Spec) -> Made {
     made
 }
 
-/// Starts a run that the worker owns.
+/// Starts a run that the worker owns; it is enlisted if it is not yet.
 #[expect(clippy::panic, reason = "testing code reports by panic")]
 pub(super) async fn owned(store: &dyn Store, spec: Spec) -> (Made, Claim) {
-    enlist(store, WORKER).await;
+    enlisted(store, WORKER).await;
     let made = accepted(spec);
     match must(store.start(made.new.clone(), Some(WORKER)).await) {
         Started::Created(Some(claim)) => (made, claim),
