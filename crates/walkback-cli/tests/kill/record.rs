@@ -82,13 +82,13 @@ impl Record {
     }
 
     /// Whether each of these runs has ended a body since line `seen`.
-    pub(crate) fn progressed(&self, runs: &[Body], seen: usize) -> bool {
+    pub(crate) fn progressed(&self, runs: &[SagaId], seen: usize) -> bool {
         let since = self.lines().into_iter().skip(seen);
         let ended: BTreeSet<String> = since
             .filter(|line| line["event"] == "end")
             .map(|line| text(&line, "saga_id"))
             .collect();
-        runs.iter().all(|((run, _), _)| ended.contains(run))
+        runs.iter().all(|run| ended.contains(&run.to_string()))
     }
 
     /// Lines that a body of an older worker wrote after a newer worker began one of the same run.

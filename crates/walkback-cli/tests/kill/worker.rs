@@ -10,7 +10,7 @@ impl Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walkback"));
         let store = format!("sqlite:{}", folder.join("kill.db").display());
         command.args(["--store", &store, "work"]).env("KILL_TEST_WORKER", number.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 

@@ -55,6 +55,8 @@ enum Quiet {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Occasion {
     Go,
+    /// The last owner died.
+    TakeOver,
     /// A body ignores its token beyond its time.
     Overdue,
     /// The worker leaves.
@@ -92,6 +94,12 @@ impl Drive {
     ) -> Result<End, Error> {
         if self.orphaned {
             self.quiesce().await;
+            // A commit of its own: whether the bodies must run alone depends on it.
+            match self.commit(Occasion::TakeOver).await? {
+                None => return Ok(End::Lost),
+                Some((_, true)) => return Ok(End::Released(self.run.wake_at())),
+                Some((_, false)) => {}
+            }
         }
         loop {
             if leave.is_cancelled() {
@@ -167,15 +175,18 @@ impl Drive {
     fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
         let now = self.engine.clock.now();
         let mut draft = Draft::new(&mut self.run, &self.engine.registry, &self.claim, now);
-        if self.orphaned && draft.run.state.body_under_way() {
-            draft.record(&Event::TakenOver)?;
-        }
         for (start, ended) in &self.ended {
             draft.ended(*start, ended)?;
         }
         let asked: Vec<Start> = self.under_way.iter().map(|body| body.start).collect();
         let starts = match occasion {
             Occasion::Go => draft.begin(&asked)?,
+            Occasion::TakeOver => {
+                if draft.run.state.body_under_way() {
+                    draft.record(&Event::TakenOver)?;
+                }
+                Vec::new()
+            }
             Occasion::Leave => {
                 if draft.run.state.body_under_way() {
                     draft.record(&Event::HandedOver)?;
