@@ -1,6 +1,7 @@
 //! The record outside the store: one line at the start and at the end of every body.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -45,57 +46,64 @@ pub(crate) fn made(folder: &Path, saga: SagaId) -> usize {
 /// A body: run, step, phase.
 pub(crate) type Body = ((String, u64), &'static str);
 
-pub(crate) struct Record(PathBuf);
+pub(crate) struct Record {
+    file: PathBuf,
+    /// Where the newest worker's lines begin.
+    mark: u64,
+    worker: u64,
+}
 
 impl Record {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self(folder.join("effects.jsonl"))
+        Self { file: folder.join("effects.jsonl"), mark: 0, worker: 0 }
     }
 
-    fn lines(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.0).unwrap();
+    /// From now on `worker` is the newest.
+    pub(crate) fn mark(&mut self, worker: usize) {
+        self.mark = std::fs::metadata(&self.file).unwrap().len();
+        self.worker = worker as u64;
+    }
+
+    fn lines_from(&self, place: u64) -> Vec<Value> {
+        let mut file = std::fs::File::open(&self.file).unwrap();
+        file.seek(SeekFrom::Start(place)).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The newest worker's lines.
+    fn new_lines(&self) -> Vec<Value> {
+        let mut lines = self.lines_from(self.mark);
+        lines.retain(|line| line["worker"].as_u64() == Some(self.worker));
+        lines
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.lines().len()
+        self.lines_from(0).len()
     }
 
     /// The bodies of the newest worker that have begun and not ended.
     pub(crate) fn under_way(&self) -> Vec<Body> {
-        let mut open: BTreeMap<(String, u64), (u64, &'static str)> = BTreeMap::new();
-        let mut newest = 0;
-        for line in self.lines() {
+        let mut open: BTreeMap<(String, u64), &'static str> = BTreeMap::new();
+        for line in self.new_lines() {
             let body = (text(&line, "saga_id"), line["step_idx"].as_u64().unwrap());
             let phase = if line["phase"] == "execute" { "execute" } else { "compensate" };
-            let worker = line["worker"].as_u64().unwrap();
-            newest = newest.max(worker);
             if line["event"] == "start" {
-                open.insert(body, (worker, phase));
+                open.insert(body, phase);
             } else {
                 open.remove(&body);
             }
         }
-        open.retain(|_, (worker, _)| *worker == newest);
-        open.into_iter().map(|(body, (_, phase))| (body, phase)).collect()
-    }
-
-    /// Whether each of these runs has ended a body since line `seen`.
-    pub(crate) fn progressed(&self, runs: &[SagaId], seen: usize) -> bool {
-        let since = self.lines().into_iter().skip(seen);
-        let ended: BTreeSet<String> = since
-            .filter(|line| line["event"] == "end")
-            .map(|line| text(&line, "saga_id"))
-            .collect();
-        runs.iter().all(|run| ended.contains(&run.to_string()))
+        open.into_iter().collect()
     }
 
     /// Lines that a body of an older worker wrote after a newer worker began one of the same run.
     pub(crate) fn overlaps(&self) -> Vec<String> {
         let mut newest: BTreeMap<String, u64> = BTreeMap::new();
         let mut overlaps = Vec::new();
-        for line in self.lines() {
+        for line in self.lines_from(0) {
             let worker = line["worker"].as_u64().unwrap();
             let known = newest.entry(text(&line, "saga_id")).or_default();
             if worker < *known {

@@ -15,7 +15,7 @@ impl Worker {
     }
 
     pub(crate) fn spawn(folder: &Path, number: usize) -> Self {
-        Self(Self::command(folder, number).arg("--until-idle").spawn().unwrap())
+        Self(Self::command(folder, number).spawn().unwrap())
     }
 
     /// Ends it with kill -9.
@@ -24,9 +24,10 @@ impl Worker {
         self.0.wait().unwrap();
     }
 
-    /// Waits until it has nothing left to do.
-    pub(crate) async fn until_idle(mut self) {
-        let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap()).await.unwrap();
+    /// Works until there is nothing left to do.
+    pub(crate) async fn until_idle(folder: &Path, number: usize) {
+        let mut worker = Self::command(folder, number).arg("--until-idle").spawn().unwrap();
+        let ended = tokio::task::spawn_blocking(move || worker.wait().unwrap()).await.unwrap();
         assert!(ended.success(), "{ended}");
     }
 }
