@@ -57,7 +57,7 @@ pub(crate) struct Global {
     /// The least that is logged.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", help_heading = GLOBAL)]
     pub(crate) log_level: LogLevel,
-    /// No colours, also on a terminal; NO_COLOR in the environment does the same.
+    /// No colours, also on a terminal; `NO_COLOR` in the environment does the same.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_color: bool,
 }

@@ -54,7 +54,7 @@ impl App {
 pub(crate) async fn dispatch(cli: Cli) -> Outcome {
     let out = Out::new(&cli.global);
     if let Command::Completions(args) = cli.command {
-        return completions::run(args, &out);
+        return completions::run(&args, &out);
     }
     let place = store::choose(cli.global.store.as_deref())?;
     let app = App { place, out, stop: CancellationToken::new() };
@@ -84,6 +84,6 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Verify(args) => verify::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,
-        Command::Completions(args) => completions::run(args, &app.out),
+        Command::Completions(args) => completions::run(&args, &app.out),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Show {
 /// How following ended.
 pub(crate) enum Ended {
     /// The saga is at rest.
-    AtRest(SagaView),
+    AtRest(Box<SagaView>),
     /// Somebody interrupted.
     Interrupted,
 }
@@ -84,7 +84,7 @@ pub(crate) async fn follow(
             if let Show::Live(live) = &mut show {
                 live.end(&saga);
             }
-            return Ok(Ended::AtRest(saga));
+            return Ok(Ended::AtRest(Box::new(saga)));
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(Ended::Interrupted),

@@ -29,6 +29,6 @@ pub(crate) async fn watch(stop: &CancellationToken, graceful: bool) {
 
 async fn next(signal: &mut Signal) {
     if signal.recv().await.is_none() {
-        pending().await
+        pending::<()>().await;
     }
 }

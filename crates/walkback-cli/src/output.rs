@@ -49,6 +49,7 @@ impl Out {
     }
 
     /// Writes a line.
+    #[expect(clippy::unused_self, reason = "whoever writes has to have it")]
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{text}")?;

@@ -32,7 +32,9 @@ pub(crate) struct Facts {
 
 /// How far bodies of this process say they are: `done` of `total`, for live views.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Mutex<BTreeMap<(SagaId, StepIdx), (u64, u64)>>>);
+pub(crate) struct Progress(Arc<Mutex<Steps>>);
+
+type Steps = BTreeMap<(SagaId, StepIdx), (u64, u64)>;
 
 impl Progress {
     fn set(&self, saga: SagaId, step: StepIdx, progress: (u64, u64)) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 /// use std::time::Duration;
 /// use walkback::Retry;
-/// const OFTEN: Retry = Retry::attempts(8).backoff(Duration::from_secs(2), Duration::from_secs(60));
+/// const OFTEN: Retry = Retry::attempts(8).backoff(Duration::from_secs(2), Duration::from_mins(1));
 /// assert_eq!(OFTEN.max_attempts(), 8);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +25,11 @@ impl Retry {
     /// `attempts` tries in all (at least one), 1 s to 60 s apart.
     pub const fn attempts(attempts: u32) -> Self {
         let attempts = if attempts == 0 { 1 } else { attempts };
-        Self { attempts, min: Duration::from_secs(1), max: Duration::from_secs(60) }
+        Self { attempts, min: Duration::from_secs(1), max: Duration::from_mins(1) }
     }
 
     /// The same with other waits: `min` before the first retry, never more than `max`.
+    #[must_use]
     pub const fn backoff(self, min: Duration, max: Duration) -> Self {
         Self { attempts: self.attempts, min, max }
     }
@@ -111,13 +112,13 @@ impl Options {
     /// The defaults of rule S4: 5 attempts of 60 s, 1 s to 60 s apart; 12 attempts of 60 s to
     /// undo, 1 s to 5 min apart; repeatable under its key; no settle delay.
     pub const fn new() -> Self {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         Self {
             timeout: minute,
             retry: Retry::attempts(5),
             compensate_timeout: minute,
             compensate_retry: Retry::attempts(12)
-                .backoff(Duration::from_secs(1), Duration::from_secs(300)),
+                .backoff(Duration::from_secs(1), Duration::from_mins(5)),
             settle: Duration::ZERO,
             repeatable: true,
             pivot: false,
@@ -128,24 +129,28 @@ impl Options {
     }
 
     /// How long one `execute` or `probe` may take.
+    #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// How often `execute` is tried.
+    #[must_use]
     pub const fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
     /// How long one `compensate` may take.
+    #[must_use]
     pub const fn compensate_timeout(mut self, timeout: Duration) -> Self {
         self.compensate_timeout = timeout;
         self
     }
 
     /// How often `compensate` is tried.
+    #[must_use]
     pub const fn compensate_retry(mut self, retry: Retry) -> Self {
         self.compensate_retry = retry;
         self
@@ -153,6 +158,7 @@ impl Options {
 
     /// How long after an unknown outcome a probe's "absent" begins to count: as long as the far
     /// side's lists may lag behind.
+    #[must_use]
     pub const fn settle(mut self, delay: Duration) -> Self {
         self.settle = delay;
         self
@@ -160,42 +166,49 @@ impl Options {
 
     /// Running it again under the same key could make a second one. After an unknown outcome
     /// that a probe cannot clear up, the run parks instead of trying again.
+    #[must_use]
     pub const fn not_repeatable(mut self) -> Self {
         self.repeatable = false;
         self
     }
 
     /// From here on the run only goes forward (rule S10). Not allowed inside a group.
+    #[must_use]
     pub const fn pivot(mut self) -> Self {
         self.pivot = true;
         self
     }
 
     /// When it has failed for good: park for `duration` before walking back (rule S11).
+    #[must_use]
     pub const fn hold_on_failure(mut self, duration: Duration) -> Self {
         self.on_failure = OnFailure::Hold(duration);
         self
     }
 
     /// When its undo has failed for good: park instead of walking on (rule S8).
+    #[must_use]
     pub const fn halt_on_undo_failure(mut self) -> Self {
         self.on_undo_failure = OnUndoFailure::Halt;
         self
     }
 
     /// It changes nothing, so it needs no `compensate`.
+    #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.no_undo = Some(NoUndo::ReadOnly);
         self
     }
 
     /// What it made stays on purpose, for `reason`.
+    #[must_use]
     pub const fn retained(mut self, reason: &'static str) -> Self {
         self.no_undo = Some(NoUndo::Retained(reason));
         self
     }
 
     /// It cannot be undone, for `reason`.
+    #[must_use]
     pub const fn irreversible(mut self, reason: &'static str) -> Self {
         self.no_undo = Some(NoUndo::Irreversible(reason));
         self

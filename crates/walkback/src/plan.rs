@@ -108,7 +108,9 @@ impl Node {
         match self {
             Self::Step(own) => steps.push(*own),
             Self::Sequence(children) | Self::Group(children) => {
-                children.iter().for_each(|child| child.collect(steps));
+                for child in children {
+                    child.collect(steps);
+                }
             }
         }
     }

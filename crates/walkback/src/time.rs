@@ -26,6 +26,7 @@ impl Timestamp {
     }
 
     /// This moment and `by` later; stops at the end of time instead of overflowing.
+    #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }

@@ -25,7 +25,7 @@ mod transition;
 use drive::{Drive, End};
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
-const WAIT_FOR_CAPABLE: Duration = Duration::from_secs(60);
+const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);
 /// How often to look whether another process has written: at first, and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// Runs claimed in one go.

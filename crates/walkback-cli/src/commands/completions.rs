@@ -21,7 +21,7 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: CompletionsArgs, out: &Out) -> Outcome {
+pub(crate) fn run(args: &CompletionsArgs, out: &Out) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "walkback", &mut script);
     out.line(String::from_utf8_lossy(&script).trim_end())?;

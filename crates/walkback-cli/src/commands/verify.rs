@@ -89,6 +89,7 @@ fn tell(app: &App, report: &Report, elapsed: Duration) -> Result<(), Failure> {
     if report.unlisted > 0 {
         app.out.line(&format!("{} more are not listed", report.unlisted))?;
     }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = report.rows as f64 / elapsed.as_secs_f64().max(1e-6);
     app.out.line(&format!(
         "{violations} in {} sagas, {} rows ({}, {rate:.0} rows/s)",

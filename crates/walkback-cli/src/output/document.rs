@@ -1,5 +1,7 @@
 //! Documents for programs that the library does not already have.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use walkback::ledger::Row;
@@ -46,5 +48,9 @@ impl<'a> LedgerRow<'a> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }

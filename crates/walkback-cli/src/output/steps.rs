@@ -76,7 +76,8 @@ pub(crate) fn wait(waiting: &Waiting) -> String {
 
 fn bar(done: u64, total: u64) -> String {
     let filled = (done.min(total) * BAR).checked_div(total).unwrap_or(0);
-    let (full, open) = ("█".repeat(filled as usize), "░".repeat((BAR - filled) as usize));
+    let times = |mark: &str, count: u64| mark.repeat(usize::try_from(count).unwrap_or(0));
+    let (full, open) = (times("█", filled), times("░", BAR - filled));
     format!("{full}{open} {done}/{total}")
 }
 

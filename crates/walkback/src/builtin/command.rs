@@ -57,7 +57,11 @@ impl Command {
             stdout_limit: limits::OUTPUT_BYTES,
             stderr_limit: limits::ERROR_BYTES / 2,
         };
-        let ended = self.guards.run(program, attempt.stop().clone()).await.map_err(not_run)?;
+        let ended = self
+            .guards
+            .run(program, attempt.stop().clone())
+            .await
+            .map_err(|error| not_run(&error))?;
         attempt.keep_stderr(&ended.stderr);
         Ok(ended)
     }
@@ -77,8 +81,8 @@ fn environment(attempt: &Attempt, known: bool) -> Vec<(String, String)> {
     variables.into_iter().map(|(name, value)| (format!("WALKBACK_{name}"), value)).collect()
 }
 
-fn not_run(error: RunError) -> StepError {
-    let failed = StepError::transient(&error);
+fn not_run(error: &RunError) -> StepError {
+    let failed = StepError::transient(error);
     if error.nothing_ran() { failed.clean() } else { failed }
 }
 

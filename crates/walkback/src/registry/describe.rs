@@ -9,6 +9,7 @@ use crate::registry::Registry;
 
 /// A step that a process knows.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of something else")]
 pub struct StepDescription {
     /// Its name.
     pub step: String,

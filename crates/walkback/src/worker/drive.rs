@@ -112,7 +112,9 @@ impl Drive {
             if released {
                 return Ok(End::Released(self.run.wake_at()));
             }
-            starts.into_iter().for_each(|start| self.spawn(start));
+            for start in starts {
+                self.spawn(start);
+            }
             self.stop_bodies();
             self.wait(&nudge, &leave).await;
             if self.bodies.is_empty() {

@@ -61,9 +61,9 @@ impl<'a> Draft<'a> {
     pub(super) fn ended(&mut self, start: Start, ended: &Ended) -> Result<(), Error> {
         let step = start.step;
         let event = match &ended.outcome {
-            Outcome::Executed(Ok(done)) => self.completed(step, done, By::Execute)?,
+            Outcome::Executed(Ok(done)) => self.completed(step, done, By::Execute),
             Outcome::Executed(Err(error)) => self.execute_failed(step, error),
-            Outcome::Probed(found) => match self.probed(start, found)? {
+            Outcome::Probed(found) => match self.probed(start, found) {
                 Some(event) => event,
                 None => return Ok(()),
             },
@@ -76,7 +76,7 @@ impl<'a> Draft<'a> {
         self.record_with(&event, ended.stderr.as_deref())
     }
 
-    fn completed(&mut self, step: StepIdx, done: &Done, by: By) -> Result<Event, Error> {
+    fn completed(&mut self, step: StepIdx, done: &Done, by: By) -> Event {
         let context = crate::context::Context::of_run(&self.run.spec.inputs, &self.run.state);
         let size = context.size() + done.output.as_str().len();
         if size > limits::CONTEXT_BYTES {
@@ -84,12 +84,12 @@ impl<'a> Draft<'a> {
             let error = StepError::permanent(format_args!(
                 "with this output the context has {size} bytes; at most {most} are allowed"
             ));
-            return Ok(self.execute_failed(step, &error));
+            return self.execute_failed(step, &error);
         }
         if let Some(what) = done.provisions.clone() {
             self.records.push(RecordChange::Open { step, what, at: self.now });
         }
-        Ok(Event::StepCompleted { step, output: done.output.clone(), by })
+        Event::StepCompleted { step, output: done.output.clone(), by }
     }
 
     fn failure(&self, step: StepIdx, class: Class, error: &StepError) -> Failure {
@@ -136,11 +136,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What a probe's answer means; nothing, if the run has moved on while it was asked.
-    fn probed(
-        &mut self,
-        start: Start,
-        found: &Result<Probe<Done>, StepError>,
-    ) -> Result<Option<Event>, Error> {
+    fn probed(&mut self, start: Start, found: &Result<Probe<Done>, StepError>) -> Option<Event> {
         let step = start.step;
         let still_asked = |command: &Command| match command {
             Command::Probe { step: asked, .. } => !start.back && *asked == step,
@@ -148,19 +144,19 @@ impl<'a> Draft<'a> {
             _ => false,
         };
         if !self.run.state.commands().iter().any(still_asked) {
-            return Ok(None);
+            return None;
         }
         if start.back {
             let found = match found {
                 Ok(Probe::Present(done)) => Some(done.output.clone()),
                 _ => None,
             };
-            return Ok(Some(Event::UndoProbed { step, found }));
+            return Some(Event::UndoProbed { step, found });
         }
         let superseded = self.run.state.step(step).superseded;
         let finding = match found {
             Ok(Probe::Present(done)) if !superseded => {
-                return self.completed(step, done, By::Probe).map(Some);
+                return Some(self.completed(step, done, By::Probe));
             }
             Ok(Probe::Absent) => {
                 let unknown_since = self.run.state.step(step).unknown_since;
@@ -169,7 +165,7 @@ impl<'a> Draft<'a> {
             }
             _ => Finding::CannotTell,
         };
-        Ok(Some(Event::StepProbed { step, finding }))
+        Some(Event::StepProbed { step, finding })
     }
 
     /// Records whatever ought to begin now and says which bodies that are. A probe that is under

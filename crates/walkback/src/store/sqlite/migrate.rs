@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x5741_4C4B;
 /// Each migration brings the file from its index to the next version.
 const MIGRATIONS: [&str; 1] = [concat!(include_str!("schema.sql"), include_str!("views.sql"))];
 /// How long to wait for another process that writes.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Sets the pragmas, reads them back, and brings the schema to this version.
 pub(super) fn prepare(connection: &Connection, place: &Place) -> Result<Pragmas, StoreError> {

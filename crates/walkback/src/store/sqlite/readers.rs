@@ -61,7 +61,7 @@ impl Readers {
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(60))?;
+        connection.busy_timeout(std::time::Duration::from_mins(1))?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     }

@@ -108,8 +108,11 @@ pub(super) fn forged(steps: &str, events: &[(u64, Event)], status: Option<Status
     let mut tip = Tip { ..run.tip };
     let mut rows = Vec::new();
     for (fence, event) in events {
-        let claim =
-            if *fence == 0 { ClaimId::NONE } else { ClaimId::from_bytes([*fence as u8; 16]) };
+        let claim = if *fence == 0 {
+            ClaimId::NONE
+        } else {
+            ClaimId::from_bytes([u8::try_from(*fence).unwrap(); 16])
+        };
         let at = Timestamp::from_micros(1);
         let writer = Writer { claim, fence: *fence, at, actor: None, remark: None };
         rows.push(tip.row(spec.id, event, &writer).unwrap());
@@ -120,6 +123,6 @@ pub(super) fn forged(steps: &str, events: &[(u64, Event)], status: Option<Status
     run.tip = tip;
     let mut head = run.head();
     head.status = status.unwrap_or(head.status);
-    head.finished_at = head.status.at_rest().then(|| run.last_at);
+    head.finished_at = head.status.at_rest().then_some(run.last_at);
     StoredRun { spec, head, rows, owner: Some(ClaimId::from_bytes([1; 16])) }
 }
