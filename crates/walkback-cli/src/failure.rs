@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use walkback::{Error, JsonError, Mistakes, StoreError};
+use walkback::{Error, error::JsonError, error::Mistakes, store::StoreError};
 
 use crate::exit::Exit;
 

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use walkback::{Engine, SagaId, SagaView, Status};
+use walkback::{Engine, SagaId, Status, describe::SagaView};
 
 use crate::failure::Failure;
 use crate::output::{Out, document, lines, live::Live};

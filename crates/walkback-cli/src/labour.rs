@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use walkback::store::WorkerInfo;
-use walkback::{Engine, Enlistment, Error, Until};
+use walkback::{Engine, Error, engine::Enlistment, worker::Until};
 
 /// How often to ask whether the other worker is gone.
 const ASK: Duration = Duration::from_millis(200);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use walkback::{Definition, Order, parse_duration};
+use walkback::{Definition, Order, time::parse_duration};
 
 use crate::failure::Failure;
 

@@ -123,7 +123,7 @@ impl Context {
         self.put.extend(output.members().unwrap_or_default());
     }
 
-    pub(crate) fn into_output(self) -> Result<Json, crate::JsonError> {
+    pub(crate) fn into_output(self) -> Result<Json, crate::error::JsonError> {
         Json::of(&self.put)
     }
 

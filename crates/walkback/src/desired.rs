@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// Something at a provider that a step's output stands for.
 ///
 /// ```
-/// use walkback::{Json, Provision};
+/// use walkback::{Json, desired::Provision};
 /// let vpc = Provision::new("digitalocean", "vpc", "5a4981aa", Json::of(&"10.0.0.0/16").unwrap());
 /// assert_eq!(vpc.kind, "vpc");
 /// ```

@@ -38,7 +38,7 @@ const PLANS: usize = 1_000;
 /// Starts sagas, tells of them, takes what people ask. Cheap to clone.
 ///
 /// ```
-/// use walkback::{Engine, MemoryStore, Order, Registry, Status, Until};
+/// use walkback::{Engine, MemoryStore, Order, Registry, Status, worker::Until};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
 /// let engine = Engine::new(Registry::with_builtins(), MemoryStore::new())?;
 /// let started = engine.start_saga(Order::steps(["echo", "echo", "fail"])).await?;
@@ -157,7 +157,9 @@ impl Engine {
     pub async fn work_until_idle(&self) -> Result<(), Error> {
         match self.enlist().await? {
             Enlistment::Working(worker) => {
-                worker.run(crate::Until::Idle, tokio_util::sync::CancellationToken::new()).await
+                worker
+                    .run(crate::worker::Until::Idle, tokio_util::sync::CancellationToken::new())
+                    .await
             }
             Enlistment::Taken(_) => Ok(()),
         }

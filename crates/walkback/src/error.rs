@@ -7,6 +7,9 @@ use crate::limits::cut;
 use crate::machine::{Class, Effect};
 use crate::store::StoreError;
 
+pub use crate::id::BadSagaId;
+pub use crate::json::JsonError;
+
 /// How an `execute`, `compensate` or `probe` ends that did not succeed (rule S3).
 ///
 /// Without a word more it is transient and unknown: it may have done something, and trying again

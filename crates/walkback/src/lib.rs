@@ -2,7 +2,7 @@
 //! exactly what is left.
 //!
 //! Write [`Step`]s, list them in a [`Saga`], give both to a [`Registry`], and open an [`Engine`] over a
-//! store. Starting is durable when it returns; a [`Worker`] of this or another process does the rest.
+//! store. Starting is durable when it returns; a [`Worker`](worker::Worker) of this or another process does the rest.
 //!
 //! ```
 //! use schemars::JsonSchema;
@@ -66,17 +66,15 @@
 
 mod attempt;
 mod builtin;
-mod clock;
+pub mod clock;
 mod context;
 mod definition;
+pub mod describe;
 pub mod desired;
 mod dynamic;
-mod engine;
+pub mod engine;
 mod erased;
-mod error;
-#[cfg(feature = "testing")]
-pub mod guard;
-#[cfg(not(feature = "testing"))]
+pub mod error;
 mod guard;
 mod id;
 mod into_step;
@@ -84,56 +82,37 @@ mod json;
 pub mod ledger;
 pub mod limits;
 pub mod machine;
-mod options;
-mod plan;
+pub mod options;
+pub mod plan;
 mod recipe;
 mod registry;
 mod run;
 mod saga;
-mod step;
+pub mod step;
 mod step_fn;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-mod time;
-mod verify;
+pub mod time;
+pub mod verify;
 mod wiring;
-mod worker;
-
-/// What [`Engine::plan`], [`Registry::describe_steps`] and [`Registry::describe_kinds`] tell.
-pub mod describe {
-    pub use crate::engine::{
-        NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView,
-    };
-    pub use crate::registry::{KindDescription, StepDescription};
-    pub use crate::time::Span;
-}
+pub mod worker;
 
 pub use attempt::Attempt;
-pub use clock::{Clock, SystemClock};
 pub use context::Context;
 pub use definition::Definition;
-pub use desired::Provision;
 pub use dynamic::DynamicStep;
-pub use engine::{
-    Asked, Engine, Enlistment, ParkedView, Residue, SagaView, Start, StepResult, Waiting,
-};
-pub use error::{Error, Mistakes, StepError};
+pub use engine::Engine;
+pub use error::{Error, StepError};
 pub use guard::guard_main_if_asked;
-pub use id::{BadSagaId, SagaId};
-pub use into_step::IntoStep;
-pub use json::{Json, JsonError};
+pub use id::SagaId;
+pub use json::Json;
 pub use machine::Status;
-pub use options::{NoUndo, OnFailure, OnUndoFailure, Options, Retry};
-pub use plan::{Plan, StepIdx};
+pub use options::{Options, Retry};
 pub use recipe::{StepRef, Steps};
 pub use registry::Registry;
 pub use saga::{Order, Saga};
-pub use step::{Effect, Probe, Step};
-pub use step_fn::{StepFn, step_fn};
+pub use step::{Effect, Probe, Step, step_fn};
+pub use store::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
-pub use store::{Filter, MemoryStore, StoreError};
-pub use time::{Timestamp, parse_duration};
-pub use verify::{Report, Violation, verify};
-pub use worker::{Until, Worker};

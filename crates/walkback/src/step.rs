@@ -12,6 +12,9 @@ use crate::desired::Provision;
 use crate::error::StepError;
 use crate::options::Options;
 
+pub use crate::into_step::IntoStep;
+pub use crate::step_fn::{StepFn, step_fn};
+
 /// A unit of work whose data has a fixed shape: its input is read from the context by field name,
 /// its output merged into it. Dependencies are plain fields.
 ///

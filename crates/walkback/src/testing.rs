@@ -1,6 +1,7 @@
 //! For proving things: a store that fails on purpose, a world outside that remembers, every shape
 //! of saga, crashes at every point, and the conformance suite of stores. Reports by panic.
 
+pub use crate::guard::{Ended, Guards, Program, RunError, Status as ProgramStatus};
 pub mod conformance;
 mod crash;
 mod faulty;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A moment in microseconds since 1970-01-01 UTC; shown and serialised as RFC 3339.
 ///
 /// ```
-/// use walkback::Timestamp;
+/// use walkback::time::Timestamp;
 /// assert_eq!(Timestamp::from_micros(1_500_000).to_string(), "1970-01-01T00:00:01.500000Z");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

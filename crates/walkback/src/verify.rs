@@ -122,7 +122,7 @@ impl fmt::Display for Report {
 /// If the store cannot be read.
 ///
 /// ```
-/// use walkback::{Engine, MemoryStore, Order, Registry, verify};
+/// use walkback::{Engine, MemoryStore, Order, Registry, verify::verify};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
 /// let engine = Engine::new(Registry::with_builtins(), MemoryStore::new())?;
 /// engine.start_saga(Order::steps(["echo", "fail"])).await?;

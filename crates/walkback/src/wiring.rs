@@ -152,6 +152,6 @@ fn set_facts(registry: &Registry, used: &mut StepRef, mistakes: &mut Vec<String>
         probe: step.has_probe(used),
         repeatable: options.repeatable,
         pivot: options.pivot,
-        read_only: options.no_undo == Some(crate::NoUndo::ReadOnly),
+        read_only: options.no_undo == Some(crate::options::NoUndo::ReadOnly),
     };
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use walkback::store::Pragmas;
-use walkback::{Clock, SystemClock, Timestamp};
+use walkback::{clock::Clock, clock::SystemClock, time::Timestamp};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
@@ -196,7 +196,7 @@ async fn throughput(args: &BenchArgs, file: &Scratch, steps: &[&str]) -> Result<
 async fn verify(file: &Scratch) -> Result<Verified, Failure> {
     let store = walkback::SqliteStore::open(&file.0)?;
     let clock = Stopwatch::start();
-    let report = walkback::verify(&store, None, None).await?;
+    let report = walkback::verify::verify(&store, None, None).await?;
     let seconds = clock.read().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let runs_per_second = report.runs as f64 / seconds;

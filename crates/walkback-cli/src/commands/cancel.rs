@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use walkback::{Asked, SagaId};
+use walkback::{SagaId, engine::Asked};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;

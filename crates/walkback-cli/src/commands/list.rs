@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use walkback::{Filter, SagaId, SagaView, Status};
+use walkback::{SagaId, Status, describe::SagaView, store::Filter};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;

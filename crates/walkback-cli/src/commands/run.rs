@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use clap::Args;
-use walkback::{SagaId, SagaView, Until};
+use walkback::{SagaId, describe::SagaView, worker::Until};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
-use walkback::{Report, SagaId, verify};
+use walkback::{SagaId, verify::Report, verify::verify};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;

@@ -1,7 +1,7 @@
 //! `work`: works on what is due in the store.
 
 use clap::Args;
-use walkback::Until;
+use walkback::worker::Until;
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use walkback::ledger::Row;
-use walkback::{SagaId, Timestamp};
+use walkback::{SagaId, time::Timestamp};
 
 /// A row of a ledger; the payload byte for byte as it is stored.
 #[derive(Debug, Serialize)]

@@ -1,7 +1,7 @@
 //! A row of a ledger on one line, for people who read a log.
 
 use serde_json::Value;
-use walkback::SagaView;
+use walkback::describe::SagaView;
 use walkback::ledger::Row;
 
 use crate::output::table::clean;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use walkback::machine::StepStatus;
-use walkback::{SagaView, StepResult};
+use walkback::{describe::SagaView, describe::StepResult};
 
 use crate::output::table::Fit;
 use crate::output::{Out, steps, time};

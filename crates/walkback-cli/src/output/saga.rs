@@ -1,6 +1,6 @@
 //! A saga in words: how it ended, what is left, what to do.
 
-use walkback::{SagaView, Status};
+use walkback::{Status, describe::SagaView};
 
 use crate::output::table::{clean, wrap};
 use crate::output::{Out, steps, time};

@@ -1,7 +1,7 @@
 //! The steps of a saga as a table, for `show` and the live view.
 
 use walkback::machine::StepStatus;
-use walkback::{SagaView, StepResult, Waiting};
+use walkback::{describe::SagaView, describe::StepResult, describe::Waiting};
 
 use crate::output::table::{Table, number, status, text};
 use crate::output::time;

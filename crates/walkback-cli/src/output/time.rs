@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkback::{Clock, SystemClock, Timestamp};
+use walkback::{clock::Clock, clock::SystemClock, time::Timestamp};
 
 /// The time now.
 pub(crate) fn now() -> Timestamp {

@@ -2,6 +2,7 @@
 //!
 //! Every body appends to a record outside the store, so that the judge need not trust the engine.
 
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs it")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -9,7 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use walkback::{Engine, Filter, Order, Registry, SagaId, SqliteStore, Status, StepRef, Steps};
+use walkback::{
+    Engine, Order, Registry, SagaId, SqliteStore, Status, StepRef, Steps, store::Filter,
+};
 
 mod record;
 mod worker;
@@ -154,7 +157,7 @@ async fn judge(engine: &Engine, record: &Record, folder: &Path) {
     assert_eq!(record.overlaps(), Vec::<String>::new(), "bodies of one run overlapped");
     let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
     let effects = Box::new(std::io::BufReader::new(effects));
-    let report = walkback::verify(engine.store(), None, Some(effects)).await.unwrap();
+    let report = walkback::verify::verify(engine.store(), None, Some(effects)).await.unwrap();
     assert!(report.is_clean(), "{report}");
     println!("verify: {} runs, {} rows, nothing found", report.runs, report.rows);
 }

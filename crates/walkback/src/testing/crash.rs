@@ -13,7 +13,10 @@ use crate::machine::Status;
 use crate::store::{Answer, MemoryStore, Store, WorkerId};
 use crate::testing::world::registry;
 use crate::testing::{Does, Fault, Faults, Faulty, Scenario, World};
-use crate::{Asked, Clock, Engine, Error, SagaId, Timestamp, Until, Worker, verify};
+use crate::{
+    Engine, Error, SagaId, clock::Clock, engine::Asked, time::Timestamp, verify::verify,
+    worker::Until, worker::Worker,
+};
 
 /// Lives after which a saga must have come to rest.
 const LIVES: usize = 6;

@@ -7,7 +7,7 @@ use crate::site::{context, engine, list, run, run_list, wrong};
 
 const HERE: &str = r#"{"region": "fra"}"#;
 
-fn scopes(saga: &walkback::SagaView) -> Vec<Option<String>> {
+fn scopes(saga: &walkback::describe::SagaView) -> Vec<Option<String>> {
     saga.steps.iter().flatten().map(|step| step.scope.clone()).collect()
 }
 

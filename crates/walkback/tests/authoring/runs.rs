@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use walkback::{
     Attempt, Effect, Engine, MemoryStore, Options, Order, Registry, Retry, Status, StepError,
-    StepFn, StepRef, Steps, step_fn,
+    StepRef, Steps, step::StepFn, step_fn,
 };
 
 use crate::site::{Droplet, Place, Vpc, context, engine, run, run_list};

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use walkback::{
-    Engine, Error, MemoryStore, Options, Order, Registry, SagaView, StepFn, Steps, step_fn,
+    Engine, Error, MemoryStore, Options, Order, Registry, Steps, describe::SagaView, step::StepFn,
+    step_fn,
 };
 
 macro_rules! records {

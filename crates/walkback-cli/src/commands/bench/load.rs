@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use walkback::{Engine, Enlistment, Error, Order, Registry, SqliteStore, StepRef, Until};
+use walkback::{
+    Engine, Error, Order, Registry, SqliteStore, StepRef, engine::Enlistment, worker::Until,
+};
 
 use crate::commands::bench::{Stopwatch, memory};
 use crate::failure::Failure;
