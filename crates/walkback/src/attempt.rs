@@ -1,6 +1,5 @@
 //! What a body knows of its own attempt.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::StepError;
 use crate::id::{Phase, SagaId, idempotency_key};
 use crate::plan::StepIdx;
+use crate::progress::Progress;
 
 /// One try at executing, probing or compensating a step. A cheap handle, passed by value.
 #[derive(Clone, Debug)]
@@ -28,29 +28,6 @@ pub(crate) struct Facts {
     pub(crate) threads: TaskTracker,
     pub(crate) progress: Progress,
     pub(crate) stderr: Mutex<String>,
-}
-
-/// How far bodies of this process say they are: `done` of `total`, for live views.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Mutex<Steps>>);
-
-type Steps = BTreeMap<(SagaId, StepIdx), (u64, u64)>;
-
-impl Progress {
-    fn set(&self, saga: SagaId, step: StepIdx, progress: (u64, u64)) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((saga, step), progress);
-    }
-
-    pub(crate) fn get(&self, saga: SagaId, step: StepIdx) -> Option<(u64, u64)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(saga, step)).copied()
-    }
-
-    pub(crate) fn forget(&self, saga: SagaId) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.is_empty() {
-            known.retain(|(id, _), _| *id != saga);
-        }
-    }
 }
 
 impl Attempt {

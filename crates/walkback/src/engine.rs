@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{RwLock, oneshot};
 
-use crate::attempt::Progress;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{Row, Writer};
 use crate::machine::{Event, Request, State, Status, Verdict};
 use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::store::{

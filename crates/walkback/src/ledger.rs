@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::id::{ClaimId, SagaId, hex};
+pub use crate::id::ClaimId;
+use crate::id::{SagaId, hex};
 use crate::machine::Event;
 use crate::plan::StepIdx;
 use crate::time::Timestamp;

@@ -84,6 +84,7 @@ pub mod limits;
 pub mod machine;
 pub mod options;
 pub mod plan;
+mod progress;
 mod recipe;
 mod registry;
 mod run;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attempt::Progress;
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::machine::{Forward, State, Status, StepStatus, TurnError, Undo, Wait};
 use crate::plan::StepIdx;
+use crate::progress::Progress;
 use crate::run::Run;
 use crate::time::Timestamp;
 

@@ -59,7 +59,7 @@ enum Cause {
 }
 
 /// Makes this process a guard, and ends it when the guard is done, if the first argument is
-/// [`GUARD_ARG`]; else does nothing.
+/// `__walkback-guard`; else does nothing.
 ///
 /// Must be the first thing that `main` does, before it starts threads or looks at its arguments:
 /// a worker starts its own binary again to get a guard.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt::{Attempt, Facts, Progress};
+use crate::attempt::{Attempt, Facts};
 use crate::context::Context;
 use crate::erased::{AnyStep, Body, Done};
 use crate::error::StepError;
@@ -15,6 +15,7 @@ use crate::json::Json;
 use crate::machine::Made;
 use crate::options::Options;
 use crate::plan::StepIdx;
+use crate::progress::Progress;
 use crate::run::Run;
 use crate::step::{Effect, Probe};
 use crate::time::Timestamp;
