@@ -141,12 +141,9 @@ fn median<T: Clone>(mut values: Vec<T>, by: impl Fn(&T) -> f64) -> Option<T> {
 
 pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
     let memory = memory::awaiting(&args.dir).await?;
-    let file = Scratch::new(&args.dir, "w1");
-    let w1 = throughput(&args, &file, &["echo", "echo", "echo"]).await?;
+    let (w1, file) = throughput(&args, "w1", &["echo", "echo", "echo"]).await?;
     let raw = raw::insert(&file.0, &Scratch::new(&args.dir, "raw").0, w1.sagas_per_commit)?;
-    let other = Scratch::new(&args.dir, "w2");
-    let w2 = throughput(&args, &other, &["echo", "echo", "fail"]).await?;
-    drop(other);
+    let (w2, _) = throughput(&args, "w2", &["echo", "echo", "fail"]).await?;
     let verify = verify(&file).await?;
     drop(file);
     let file = Scratch::new(&args.dir, "w3");
@@ -178,11 +175,17 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
     Ok(if report.verify.violations == 0 { Exit::Done } else { Exit::RolledBack })
 }
 
-/// The median of several measurements, each in a file of its own; the last one stays.
-async fn throughput(args: &BenchArgs, file: &Scratch, steps: &[&str]) -> Result<Measured, Failure> {
+/// The median of several measurements, each in a file of its own; the last file stays.
+async fn throughput(
+    args: &BenchArgs,
+    name: &str,
+    steps: &[&str],
+) -> Result<(Measured, Scratch), Failure> {
     let mut measured = Vec::new();
-    for _ in 0..args.repeat.max(1) {
-        file.remove();
+    let mut file = Scratch::new(&args.dir, &format!("{name}-0"));
+    for at in 0..args.repeat.max(1) {
+        // Not the name of the one before: closing that removes what stands beside it.
+        file = Scratch::new(&args.dir, &format!("{name}-{at}"));
         let load = Load::open(&file.0, args.concurrency).await?;
         measured.push(load.throughput(args.sagas, steps).await?);
         load.close().await?;
@@ -190,7 +193,7 @@ async fn throughput(args: &BenchArgs, file: &Scratch, steps: &[&str]) -> Result<
     let rates: Vec<f64> = measured.iter().map(|m| m.sagas_per_second.round()).collect();
     let mut middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
     middle.all = rates;
-    Ok(middle)
+    Ok((middle, file))
 }
 
 async fn verify(file: &Scratch) -> Result<Verified, Failure> {
