@@ -15,7 +15,7 @@ use crate::id::Phase;
 use crate::ledger::Row;
 use crate::machine::{Event, ParkReason};
 use crate::run::Run;
-use crate::store::{Appended, Claim, Transition};
+use crate::store::{Appended, Claim, StoreError, Transition};
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
@@ -217,6 +217,10 @@ impl Drive {
         match self.engine.store.append(&self.claim, transition).await {
             Ok(Appended::Applied) => return Ok(Written::Applied),
             Ok(Appended::Refused) => {}
+            // Nothing was written, and trying again would not help: the next worker takes over.
+            Err(error @ (StoreError::Full { .. } | StoreError::Unusable { .. })) => {
+                return Err(error.into());
+            }
             Err(error) => warn!(%error, "a commit has no answer; reading back"),
         }
         let Some(stored) = self.engine.store.load(self.run.spec.id).await? else {
