@@ -36,7 +36,7 @@ impl<S: Runs + Coordination + Records> Store for S {}
 /// Runs and their ledgers.
 pub trait Runs: Send + Sync {
     /// Accepts a run: its spec, its first rows and its head in one commit; for `owner`, if one is
-    /// given, with a claim. If its key is taken nothing is written.
+    /// given and still works here, with a claim. If its key is taken nothing is written.
     fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started>;
 
     /// Adds rows to a run under a claim, in one commit with the new head and the records.
@@ -70,7 +70,7 @@ pub trait Coordination: Send + Sync {
     /// who it is.
     fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted>;
 
-    /// Ends what `enlist` began.
+    /// Ends what `enlist` began: the worker gets no more runs, and those it owns are orphaned.
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()>;
 
     /// Claims due runs nobody owns, by priority and then by how long they are due.
@@ -82,7 +82,7 @@ pub trait Coordination: Send + Sync {
     /// The runs of this worker to which somebody else has written since the last ask.
     fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>>;
 
-    /// A number that changes whenever another process may have written.
+    /// A number that changes whenever somebody else than an owner of this process may have written.
     fn version(&self) -> Answer<'_, u64>;
 }
 

@@ -12,16 +12,20 @@ use walkback::SqliteStore;
 use walkback::store::{Answer, Store, WorkerId};
 use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
 
-/// Threads that share the sagas.
+/// Threads that share the sagas: as many as there are cores, and more where they wait for a file.
 const THREADS: usize = 2;
+const THREADS_ON_DISK: usize = 4;
 /// Of the largest sagas every so manieth, unless all are asked for; no divisor of the number of
 /// variants of a shape, so that every shape and every variant is among them.
 const SHARE: usize = 7;
+const SHARE_ON_DISK: usize = 5;
 
 /// A file of its own for each saga, which a dead process's successor opens again.
 struct File {
     folder: TempDir,
     files: AtomicU64,
+    /// An empty store, copied because that is quicker than making one.
+    empty: PathBuf,
 }
 
 impl File {
@@ -30,7 +34,10 @@ impl File {
         let memory = std::path::Path::new("/dev/shm");
         let folder =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self { folder: folder.unwrap(), files: AtomicU64::new(0) }
+        let folder = folder.unwrap();
+        let empty = folder.path().join("empty.db");
+        drop(SqliteStore::open(&empty).unwrap());
+        Self { folder, files: AtomicU64::new(0), empty }
     }
 
     fn path(&self) -> PathBuf {
@@ -44,7 +51,9 @@ impl File {
 
 impl Place for File {
     fn open(&self) -> Answer<'_, Arc<dyn Store>> {
+        std::fs::remove_file(self.path()).ok();
         self.files.fetch_add(1, Ordering::SeqCst);
+        std::fs::copy(&self.empty, self.path()).unwrap();
         self.opened()
     }
 
@@ -62,9 +71,10 @@ fn all() -> bool {
 /// `jump`: time goes on by itself when nothing else is to do. Not where another thread works.
 fn crash_all<P: Place>(place: fn() -> P, all: &[Scenario], jump: bool) -> Counts {
     let counts = Mutex::new(Counts::default());
+    let threads = if jump { THREADS } else { THREADS_ON_DISK };
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (share, counts) = (all.iter().skip(thread).step_by(THREADS), &counts);
+        for thread in 0..threads {
+            let (share, counts) = (all.iter().skip(thread).step_by(threads), &counts);
             scope.spawn(move || {
                 for scenario in share {
                     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -92,21 +102,10 @@ fn a_memory_store_survives_every_crash() {
 
 #[test]
 fn an_sqlite_store_survives_every_crash() {
-    // Threads of a dead worker cannot be killed as a process is, and on a busy machine they may
-    // hold its place beyond the harness' patience: on demand, until each life is a process.
-    if std::env::var_os("WALKBACK_CRASHES").is_none() {
-        return;
-    }
-    let large = scenarios(2).chain(scenarios(3));
-    let (what, scenarios): (_, Vec<_>) = if all() {
-        ("up to 3 steps", scenarios(1).chain(large).collect())
-    } else {
-        (
-            "up to 3 steps, one in 13 of those with 2 and 3",
-            scenarios(1).chain(large.step_by(13)).collect(),
-        )
-    };
+    let share = if all() { 1 } else { SHARE_ON_DISK };
+    let scenarios: Vec<_> =
+        (1..=2).flat_map(scenarios).chain(scenarios(3).step_by(share)).collect();
     let counts = crash_all(File::new, &scenarios, false);
-    eprintln!("sqlite, {what}: {counts}");
-    assert!(counts.crashes > 500, "{counts}");
+    eprintln!("sqlite, up to 3 steps, one in {share} of those with 3: {counts}");
+    assert!(counts.crashes > 5_000, "{counts}");
 }

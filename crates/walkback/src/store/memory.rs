@@ -26,6 +26,8 @@ struct Kept {
     keys: HashMap<String, SagaId>,
     provisioned: Vec<Provisioned>,
     worker: Option<WorkerInfo>,
+    /// Writes by others than owners: what `version` counts.
+    outsiders: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,10 @@ impl KeptRun {
 }
 
 impl Kept {
+    fn works(&self, worker: WorkerId) -> bool {
+        self.worker.as_ref().is_some_and(|info| info.id == Some(worker))
+    }
+
     fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
         let Some(kept) = self.runs.get_mut(&id) else { return Appended::Refused };
         let ours = claim.is_none_or(|claim| {
@@ -132,7 +138,8 @@ impl Runs for MemoryStore {
             }
             let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
             let mut run = KeptRun { run, owner: None, fence: 0, orphaned: false, nudged: false };
-            let claim = owner.map(|worker| run.claim_for(worker));
+            let working = owner.filter(|worker| kept.works(*worker));
+            let claim = working.map(|worker| run.claim_for(worker));
             kept.runs.insert(id, run);
             Started::Created(claim)
         })
@@ -143,7 +150,10 @@ impl Runs for MemoryStore {
     }
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
-        self.answer(|kept| kept.append(id, None, transition))
+        self.answer(|kept| {
+            kept.outsiders += 1;
+            kept.append(id, None, transition)
+        })
     }
 
     fn load(&self, id: SagaId) -> Answer<'_, Option<StoredRun>> {
@@ -202,6 +212,9 @@ impl Coordination for MemoryStore {
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
         self.answer(|kept| {
+            if !kept.works(wanted.worker) {
+                return Vec::new();
+            }
             let served = |run: &StoredRun| {
                 wanted.queues.is_empty() || wanted.queues.iter().any(|q| **q == *run.spec.queue)
             };
@@ -243,7 +256,7 @@ impl Coordination for MemoryStore {
     }
 
     fn version(&self) -> Answer<'_, u64> {
-        self.answer(|_| 0)
+        self.answer(|kept| kept.outsiders)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -42,10 +43,13 @@ pub struct SqliteStore(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     place: Place,
+    // Dropped before the lock, which nobody may get while something is still being written.
     writer: Writer,
     readers: Readers,
-    lock: WorkerLock,
+    lock: Arc<WorkerLock>,
     pragmas: Pragmas,
+    /// Writes of this process by others than owners: SQLite tells only of other processes'.
+    outsiders: AtomicU64,
 }
 
 /// The settings that durability and speed depend on, as SQLite reads them back.
@@ -105,10 +109,17 @@ impl SqliteStore {
         let pragmas = migrate::prepare(&connection, &place)?;
         // The real path, so that two names of one file share one lock.
         let real: PathBuf = path.canonicalize().map_err(|error| place.unusable(error))?;
-        let lock = WorkerLock::beside(&real);
+        let lock = Arc::new(WorkerLock::beside(&real));
         let writer = Writer::spawn(connection, place.clone())?;
         let readers = Readers::new(real, place.clone());
-        Ok(Self(Arc::new(Parts { place, writer, readers, lock, pragmas })))
+        Ok(Self(Arc::new(Parts {
+            place,
+            writer,
+            readers,
+            lock,
+            pragmas,
+            outsiders: AtomicU64::new(0),
+        })))
     }
 
     /// The settings in force.
@@ -151,7 +162,10 @@ impl SqliteStore {
 impl Runs for SqliteStore {
     fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
         let claim = owner.map(|worker| (worker, ClaimId::random()));
-        self.0.writer.submit(move |connection| write::start(connection, &run, claim))
+        let lock = Arc::clone(&self.0.lock);
+        self.0.writer.submit(move |connection| {
+            write::start(connection, &run, claim.filter(|(worker, _)| lock.is_held_by(*worker)))
+        })
     }
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
@@ -160,6 +174,7 @@ impl Runs for SqliteStore {
     }
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
+        self.0.outsiders.fetch_add(1, Ordering::SeqCst);
         self.0.writer.submit(move |connection| write::append_unclaimed(connection, id, &transition))
     }
 
@@ -200,6 +215,8 @@ impl Coordination for SqliteStore {
 
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
         Box::pin(async move {
+            // From here on it is given nothing more, so that nothing is left behind the next line.
+            self.0.lock.leave(worker);
             let orphan = move |connection: &Connection| claim::orphan(connection, Some(worker));
             self.0.writer.submit(orphan).await?;
             self.0.lock.release(worker);
@@ -208,7 +225,14 @@ impl Coordination for SqliteStore {
     }
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
-        self.0.writer.submit(move |connection| claim::claim(connection, &wanted))
+        let lock = Arc::clone(&self.0.lock);
+        self.0.writer.submit(move |connection| {
+            if lock.is_held_by(wanted.worker) {
+                claim::claim(connection, &wanted)
+            } else {
+                Ok(vec![])
+            }
+        })
     }
 
     fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
@@ -220,11 +244,14 @@ impl Coordination for SqliteStore {
     }
 
     fn version(&self) -> Answer<'_, u64> {
+        let parts = Arc::clone(&self.0);
         // On the writer's connection it changes only when somebody else has written.
-        self.0.writer.submit(|connection| {
-            connection
-                .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
-                .map(i64::cast_unsigned)
+        let others = |connection: &Connection| {
+            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
+        };
+        Box::pin(async move {
+            let others = parts.writer.submit(others).await?.cast_unsigned();
+            Ok((others << 32).wrapping_add(parts.outsiders.load(Ordering::SeqCst)))
         })
     }
 }

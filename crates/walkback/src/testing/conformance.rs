@@ -90,6 +90,7 @@ suite! { $
         a_started_run_can_be_loaded
         a_start_without_an_owner_is_nobodys
         a_start_with_an_owner_gives_a_claim_that_may_write
+        a_start_for_a_worker_that_has_left_is_nobodys
         the_first_claim_has_fence_one
         a_key_starts_one_run
         a_known_key_gives_back_the_spec_of_its_run
@@ -145,7 +146,8 @@ suite! { $
         a_nudge_tells_nobody_else
         the_owners_own_append_ends_a_nudge
         a_second_worker_is_told_of_the_first
-        after_retiring_another_may_enlist;
+        after_retiring_another_may_enlist
+        a_worker_that_has_left_claims_nothing;
     list:
         a_list_is_newest_first
         a_list_is_cut_to_its_limit

@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Enlistment;
 use crate::machine::Status;
 use crate::store::{Answer, MemoryStore, Store, WorkerId};
+use crate::testing::faulty::Interloper;
 use crate::testing::world::registry;
 use crate::testing::{Does, Fault, Faults, Faulty, Scenario, World};
 use crate::{
-    Engine, Error, SagaId, clock::Clock, engine::Asked, time::Timestamp, verify::verify,
-    worker::Until, worker::Worker,
+    Engine, Error, Registry, SagaId, clock::Clock, engine::Asked, time::Timestamp, verify::verify,
+    worker::Until,
 };
 
 /// Lives after which a saga must have come to rest.
@@ -93,8 +94,8 @@ pub async fn crash_everywhere(place: &dyn Place, scenario: &Scenario) -> Counts 
     let mut counts = Counts { scenarios: 1, crashes: 0 };
     for fault in Fault::ALL {
         for nth in 1.. {
-            let life = Faults::new(fault, nth);
             let trial = Trial::new(place, scenario, format!("{fault:?} at {nth}")).await;
+            let life = Faults::raced(fault, nth, trial.interloper());
             trial.run(Arc::clone(&life)).await;
             if !life.fired() {
                 break;
@@ -111,7 +112,7 @@ struct Trial<'a> {
     scenario: &'a Scenario,
     world: World,
     clock: VirtualClock,
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
     name: String,
     store: Arc<dyn Store>,
 }
@@ -123,10 +124,26 @@ impl<'a> Trial<'a> {
             scenario,
             world: World::cancelling(scenario.cancel),
             clock: VirtualClock::new(),
-            cancelled: AtomicBool::new(false),
+            cancelled: Arc::default(),
             name,
             store: must(place.open().await),
         }
+    }
+
+    /// Somebody in another process, who cancels the saga if it is there.
+    fn interloper(&self) -> Interloper {
+        let (clock, cancelled) = (self.clock, Arc::clone(&self.cancelled));
+        Box::new(move |store| {
+            let cancelled = Arc::clone(&cancelled);
+            Box::pin(async move {
+                let Some(run) = must(store.scan(None, 1).await).pop() else { return };
+                let store = Faulty::new(store, Faults::none());
+                let engine = must(Engine::with_clock(Registry::new(), store, clock));
+                if engine.cancel_saga(run.spec.id, &Asked::default()).await.is_ok() {
+                    cancelled.store(true, Ordering::SeqCst);
+                }
+            })
+        })
     }
 
     async fn run(mut self, first: Arc<Faults>) {
@@ -145,8 +162,9 @@ impl<'a> Trial<'a> {
                 () = overdue => self.no_rest().await,
             }
             drop(engine);
-            // What was aborted is dropped when the runtime gets to it.
-            for _ in 0..4 {
+            // What was aborted holds the store until the runtime gets to it. A process that is dead
+            // holds nothing, so the next one begins after that.
+            while Arc::strong_count(&self.store) > 1 {
                 tokio::task::yield_now().await;
             }
             // Nobody else may hold the store that is closed here.
@@ -176,7 +194,7 @@ impl<'a> Trial<'a> {
         if !self.scenario.hot && self.start(&engine).await.is_none() {
             return;
         }
-        let Some(worker) = enlist(&engine).await else { return };
+        let Ok(Enlistment::Working(worker)) = engine.enlist().await else { return };
         let client = async {
             self.client(&engine).await;
             stop.cancel();
@@ -263,18 +281,6 @@ impl<'a> Trial<'a> {
     #[expect(clippy::panic, reason = "testing code reports by panic")]
     fn fail(&self, why: &str) -> ! {
         panic!("{} of {:?}: {why}", self.name, self.scenario)
-    }
-}
-
-/// Becomes a worker. What is left of a dead one may hold its place for a moment: threads of this
-/// process cannot be killed as a process is.
-async fn enlist(engine: &Engine) -> Option<Worker> {
-    loop {
-        match engine.enlist().await {
-            Ok(Enlistment::Working(worker)) => return Some(worker),
-            Ok(Enlistment::Taken(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
-            Err(_) => return None,
-        }
     }
 }
 

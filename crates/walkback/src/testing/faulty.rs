@@ -1,5 +1,6 @@
 //! A store that dies, or loses its answer, at one chosen call.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,15 +26,27 @@ pub enum Fault {
     LoseAnswer,
     /// Nothing was committed, the answer is an error, the process lives.
     FailOnce,
+    /// It was committed, then somebody else cancels the saga, and only then the answer is lost.
+    LoseRace,
     /// The process dies at this point inside a body.
     DieInBody,
 }
 
 impl Fault {
     /// The whole alphabet.
-    pub const ALL: [Self; 5] =
-        [Self::DieBefore, Self::DieAfter, Self::LoseAnswer, Self::FailOnce, Self::DieInBody];
+    pub const ALL: [Self; 6] = [
+        Self::DieBefore,
+        Self::DieAfter,
+        Self::LoseAnswer,
+        Self::FailOnce,
+        Self::LoseRace,
+        Self::DieInBody,
+    ];
 }
+
+/// What somebody else does with the store between a commit and its answer.
+pub(super) type Interloper =
+    Box<dyn Fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// One life of a process, in which at most one thing goes wrong.
 ///
@@ -42,9 +55,10 @@ impl Fault {
 /// let life = Faults::new(Fault::DieBefore, 3);
 /// assert!(!life.fired());
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Faults {
     planned: Option<(Fault, u64)>,
+    interloper: Option<Interloper>,
     calls: AtomicU64,
     points: AtomicU64,
     fired: std::sync::atomic::AtomicBool,
@@ -56,6 +70,12 @@ impl Faults {
     /// `fault` strikes at the `nth` call (or, inside bodies, the `nth` point), from one.
     pub fn new(fault: Fault, nth: u64) -> Arc<Self> {
         Arc::new(Self { planned: Some((fault, nth)), ..Self::default() })
+    }
+
+    /// The same, with what somebody else does where the fault is a lost race.
+    pub(super) fn raced(fault: Fault, nth: u64, interloper: Interloper) -> Arc<Self> {
+        let interloper = Some(interloper);
+        Arc::new(Self { planned: Some((fault, nth)), interloper, ..Self::default() })
     }
 
     /// Nothing goes wrong.
@@ -105,6 +125,13 @@ impl Faults {
     }
 }
 
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut faults = f.debug_struct("Faults");
+        faults.field("planned", &self.planned).field("fired", &self.fired).finish_non_exhaustive()
+    }
+}
+
 /// A store behind one life of a process.
 #[derive(Clone)]
 pub struct Faulty {
@@ -136,6 +163,12 @@ impl Faulty {
             match struck {
                 Some(Fault::DieAfter) => self.faults.died.cancel(),
                 Some(Fault::LoseAnswer) => return Err(lost()),
+                Some(Fault::LoseRace) => {
+                    if let Some(interloper) = &self.faults.interloper {
+                        interloper(Arc::clone(&self.inner)).await;
+                    }
+                    return Err(lost());
+                }
                 _ => {}
             }
             self.faults.alive().await;

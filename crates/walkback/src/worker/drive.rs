@@ -213,7 +213,7 @@ impl Drive {
     /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
     async fn write(&self, transition: Transition) -> Result<Written, Error> {
         let last = transition.rows.last().map(|row| (row.seq, row.hash(self.run.spec.id)));
-        let len = transition.expected_len + transition.rows.len() as u64;
+        let released = transition.release;
         match self.engine.store.append(&self.claim, transition).await {
             Ok(Appended::Applied) => return Ok(Written::Applied),
             Ok(Appended::Refused) => {}
@@ -230,10 +230,12 @@ impl Drive {
             let row = stored.rows.iter().find(|row| row.seq == seq);
             row.is_some_and(|row| row.hash(self.run.spec.id) == hash)
         });
-        if there && stored.head.len == len {
+        let ours = stored.owner == Some(self.claim.id());
+        // Whoever wrote after it has nudged us, or finds the run released.
+        if there && (ours || released) {
             return Ok(Written::Applied);
         }
-        if stored.owner != Some(self.claim.id()) {
+        if !ours {
             return Ok(Written::Lost);
         }
         debug!(saga = %self.run.spec.id, "somebody else wrote; folding again");

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::store::{Enlisted, WorkerId, WorkerInfo};
 
@@ -11,7 +11,16 @@ use crate::store::{Enlisted, WorkerId, WorkerInfo};
 #[derive(Debug)]
 pub(super) struct WorkerLock {
     path: PathBuf,
-    held: Mutex<Option<(WorkerId, File)>>,
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    worker: WorkerId,
+    /// Whether it is on its way out: it holds the lock and gets no more runs.
+    leaves: bool,
+    /// The lock: whoever has the file open and locked.
+    _file: File,
 }
 
 impl WorkerLock {
@@ -41,14 +50,29 @@ impl WorkerLock {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(&serde_json::to_vec(worker)?)?;
-        let id = worker.id.unwrap_or(WorkerId(0));
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, file));
+        let worker = worker.id.unwrap_or(WorkerId(0));
+        *self.lock() = Some(Held { worker, leaves: false, _file: file });
         Ok(Enlisted::Working)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `worker` works here and is not about to leave.
+    pub(super) fn is_held_by(&self, worker: WorkerId) -> bool {
+        self.lock().as_ref().is_some_and(|held| held.worker == worker && !held.leaves)
+    }
+
+    /// Gives `worker` no more runs; it keeps the lock until it is released.
+    pub(super) fn leave(&self, worker: WorkerId) {
+        if let Some(held) = self.lock().as_mut().filter(|held| held.worker == worker) {
+            held.leaves = true;
+        }
     }
 
     /// Lets go; closing the file frees the lock.
     pub(super) fn release(&self, worker: WorkerId) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.take_if(|(id, _)| *id == worker);
+        self.lock().take_if(|held| held.worker == worker);
     }
 }

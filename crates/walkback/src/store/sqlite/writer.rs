@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -13,10 +14,13 @@ use crate::store::{Answer, StoreError};
 /// Most jobs in one commit: more would only make the others wait.
 const BATCH: usize = 2_000;
 
-/// Sends work to the writing thread, which ends when this is dropped.
+/// Sends work to the writing thread. Dropping it waits until everything sent is done: whoever
+/// holds the worker's lock next may rely on nothing being written any more.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    /// Taken when it is dropped, which ends the thread.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
     place: Place,
     counts: Arc<Counts>,
 }
@@ -63,11 +67,11 @@ impl Writer {
         let (jobs, inbox) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let (here, count) = (place.clone(), Arc::clone(&counts));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("walkback-writer".to_owned())
             .spawn(move || write(&connection, &inbox, &here, &count))
             .map_err(|error| place.unusable(error))?;
-        Ok(Self { jobs, place, counts })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), place, counts })
     }
 
     /// Commits so far, and the jobs in them.
@@ -83,13 +87,24 @@ impl Writer {
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<'static, T> {
         let (asker, answer) = oneshot::channel();
-        let sent = self.jobs.send(Box::new(Task { work, result: None, asker }));
+        let task = Box::new(Task { work, result: None, asker });
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(task).is_ok());
         let place = self.place.clone();
         Box::pin(async move {
             let gone = || place.unusable("its writing thread has ended");
-            sent.map_err(|_| gone())?;
+            if !sent {
+                return Err(gone());
+            }
             answer.await.map_err(|_| gone())?
         })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs.take();
+        // A thread that panicked has nothing left to write.
+        self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -225,3 +225,12 @@ pub(super) async fn after_retiring_another_may_enlist(store: Under) {
     must(store.retire(WORKER).await);
     enlist(&*store, WorkerId(8)).await;
 }
+
+pub(super) async fn a_worker_that_has_left_claims_nothing(store: Under) {
+    let id = due(&*store, spec(), 500).await;
+    enlist(&*store, WORKER).await;
+    must(store.retire(WORKER).await);
+    assert!(claim_at(&*store, at(500), 10).await.is_empty());
+    enlist(&*store, WORKER).await;
+    assert_eq!(ids(&claim_at(&*store, at(500), 10).await), [id]);
+}

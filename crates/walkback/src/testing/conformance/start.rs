@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::id::ClaimId;
 use crate::store::{Filter, Spec, Started, Store};
 use crate::testing::conformance::maker::{
-    WORKER, accepted, applied, at, begin, enlist, json, keyed, load, must, owned, some, spec,
-    started, transition,
+    WORKER, accepted, applied, at, begin, claim_at, enlist, ids, json, keyed, load, must, owned,
+    some, spec, started, transition,
 };
 
 type Under = Arc<dyn Store>;
@@ -30,6 +30,17 @@ pub(super) async fn a_start_with_an_owner_gives_a_claim_that_may_write(store: Un
     assert_eq!(claim.saga(), made.run.spec.id);
     assert_eq!(load(&*store, claim.saga()).await.owner, Some(claim.id()));
     applied(&*store, &claim, transition(&mut made.run, &[begin(0)], Some(&claim))).await;
+}
+
+pub(super) async fn a_start_for_a_worker_that_has_left_is_nobodys(store: Under) {
+    enlist(&*store, WORKER).await;
+    must(store.retire(WORKER).await);
+    let made = accepted(spec());
+    let begun = must(store.start(made.new.clone(), Some(WORKER)).await);
+    assert!(matches!(begun, Started::Created(None)), "{begun:?}");
+    assert_eq!(load(&*store, made.run.spec.id).await.owner, None);
+    enlist(&*store, WORKER).await;
+    assert_eq!(ids(&claim_at(&*store, at(9_000), 10).await), [made.run.spec.id]);
 }
 
 pub(super) async fn the_first_claim_has_fence_one(store: Under) {
