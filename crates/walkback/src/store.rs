@@ -196,7 +196,7 @@ pub struct Head {
 }
 
 /// A run as it is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredRun {
     /// What it was started with.
     pub spec: Spec,

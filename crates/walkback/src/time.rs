@@ -25,10 +25,20 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment and `by` later; stops at the end of time instead of overflowing.
+    /// The last moment that can be written as RFC 3339.
+    ///
+    /// ```
+    /// let last = walkback::time::Timestamp::LAST;
+    /// assert_eq!(last.to_string(), "9999-12-30T22:00:00.000000Z");
+    /// assert_eq!(last.plus(std::time::Duration::from_secs(1)), last);
+    /// ```
+    pub const LAST: Self = Self(253_402_207_200_000_000);
+
+    /// This moment and `by` later; stops at [`Timestamp::LAST`] instead of going beyond.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(by)).min(Self::LAST)
     }
 
     /// How much later this moment is than `earlier`; zero if it is not later.

@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use walkback::SqliteStore;
+use walkback::describe::SagaView;
 use walkback::store::{Answer, Store, WorkerId};
 use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
+
+#[path = "crashes/views.rs"]
+mod views;
 
 /// Threads that share the sagas: as many as there are cores, and more where they wait for a file.
 const THREADS: usize = 2;
@@ -60,6 +64,10 @@ impl Place for File {
     fn reopen(&self, store: Arc<dyn Store>, _: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>> {
         drop(store);
         self.opened()
+    }
+
+    fn check(&self, saga: &SagaView) {
+        views::agree(&self.path(), saga);
     }
 }
 

@@ -7,8 +7,9 @@ use walkback::{MemoryStore, SqliteStore};
 
 fn sqlite() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("walkback.db")).unwrap();
-    Fresh::new(store).keeping(folder)
+    let file = folder.path().join("walkback.db");
+    let store = SqliteStore::open(&file).unwrap();
+    Fresh::new(store).reopening(move || SqliteStore::open(file).unwrap()).keeping(folder)
 }
 
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));

@@ -6,11 +6,14 @@ use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::store::Store;
+use crate::desired::Provisioned;
+use crate::store::{Store, StoredRun};
+use crate::testing::conformance::maker::must;
 
 mod append;
 mod bytes;
 mod claim;
+mod kinds;
 mod list;
 mod maker;
 mod records;
@@ -21,14 +24,26 @@ mod together;
 pub struct Fresh {
     /// The store, empty.
     pub store: Arc<dyn Store>,
+    /// Opens the same store again, if it outlives its process.
+    pub reopen: Option<Reopen>,
     /// Dropped after the case.
     pub keep: Box<dyn Any + Send>,
 }
 
+/// Opens a store again that was closed.
+pub type Reopen = Box<dyn FnOnce() -> Arc<dyn Store>>;
+
 impl Fresh {
     /// A store that leaves nothing behind.
     pub fn new(store: impl Store + 'static) -> Self {
-        Self { store: Arc::new(store), keep: Box::new(()) }
+        Self { store: Arc::new(store), reopen: None, keep: Box::new(()) }
+    }
+
+    /// The same, and how to open it again: after each case it must hold what it held.
+    #[must_use]
+    pub fn reopening<S: Store + 'static>(mut self, open: impl FnOnce() -> S + 'static) -> Self {
+        self.reopen = Some(Box::new(|| Arc::new(open())));
+        self
     }
 
     /// The same, with what has to live as long.
@@ -42,7 +57,8 @@ impl Fresh {
 type Store_ = Arc<dyn Store>;
 type Run = fn(Store_) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs the case of this name against a fresh store.
+/// Runs the case of this name against a fresh store; what it left there must be there again when
+/// the store is closed and opened.
 ///
 /// # Panics
 /// If the store does not conform, or there is no such case.
@@ -51,7 +67,23 @@ pub fn run(name: &str, fresh: Fresh) {
     let case = CASES.iter().find(|(known, _)| *known == name).expect("a case of this name");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on((case.1)(fresh.store));
+    runtime.expect("a runtime").block_on(async {
+        let Fresh { store, reopen, keep } = fresh;
+        (case.1)(Arc::clone(&store)).await;
+        if let Some(reopen) = reopen {
+            let held = contents(&*store).await;
+            drop(store);
+            assert_eq!(contents(&*reopen()).await, held, "opened again it holds something else");
+        }
+        drop(keep);
+    });
+}
+
+/// Everything that a store holds, who owns what apart: an owner dies with its process.
+async fn contents(store: &dyn Store) -> (Vec<StoredRun>, Vec<Provisioned>) {
+    let mut runs = must(store.scan(None, usize::MAX).await);
+    runs.iter_mut().for_each(|run| run.owner = None);
+    (runs, must(store.provisioned(None).await))
 }
 
 macro_rules! suite {
@@ -171,6 +203,64 @@ suite! { $
         the_largest_output_comes_back_as_it_was
         names_may_hold_anything
         the_first_and_the_last_moment_come_back;
+    kinds:
+        a_row_accepted_comes_back
+        a_row_started_comes_back
+        a_row_completed_by_its_body_comes_back
+        a_row_completed_by_a_probe_comes_back
+        a_row_completed_by_hand_comes_back
+        a_row_completed_by_a_signal_comes_back
+        a_row_completed_by_an_approval_comes_back
+        a_row_failed_clean_comes_back
+        a_row_failed_unknown_comes_back
+        a_row_failed_and_retried_comes_back
+        a_row_failed_and_held_comes_back
+        a_row_failed_and_parked_comes_back
+        a_row_waiting_for_a_moment_comes_back
+        a_row_waiting_for_a_signal_comes_back
+        a_row_waiting_for_a_signal_until_comes_back
+        a_row_waiting_for_an_approval_comes_back
+        a_row_waiting_for_an_approval_until_comes_back
+        a_row_probed_absent_comes_back
+        a_row_probed_absent_too_soon_comes_back
+        a_row_probed_without_an_answer_comes_back
+        a_row_undo_started_comes_back
+        a_row_undo_completed_comes_back
+        a_row_undo_failed_and_retried_comes_back
+        a_row_undo_failed_for_good_comes_back
+        a_row_undo_failed_and_parked_comes_back
+        a_row_undo_waiting_comes_back
+        a_row_undo_probed_and_found_comes_back
+        a_row_undo_probed_in_vain_comes_back
+        a_row_taken_over_comes_back
+        a_row_handed_over_comes_back
+        a_row_deadline_passed_comes_back
+        a_row_hold_ended_comes_back
+        a_row_hold_set_comes_back
+        a_row_cancel_requested_comes_back
+        a_row_pause_requested_comes_back
+        a_row_resumed_comes_back
+        a_row_resumed_with_edits_comes_back
+        a_row_retry_of_all_requested_comes_back
+        a_row_retry_of_one_requested_comes_back
+        a_row_skipped_comes_back
+        a_row_resolved_comes_back
+        a_row_abandoned_comes_back
+        a_row_rollback_requested_comes_back
+        a_row_signal_received_comes_back
+        a_row_signal_received_with_an_id_comes_back
+        a_row_step_parked_comes_back
+        a_row_parked_paused_comes_back
+        a_row_parked_held_comes_back
+        a_row_parked_unknown_outcome_comes_back
+        a_row_parked_pivot_unknown_comes_back
+        a_row_parked_behind_pivot_comes_back
+        a_row_parked_body_still_running_comes_back
+        a_row_parked_undo_halted_comes_back
+        a_row_parked_cannot_decode_comes_back
+        a_row_parked_poison_comes_back
+        a_row_parked_no_capable_worker_comes_back
+        a_row_parked_ledger_full_comes_back;
     records:
         a_record_is_opened_with_its_row
         a_record_is_closed_with_its_row

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Enlistment;
+use crate::engine::{Enlistment, SagaView};
 use crate::machine::Status;
 use crate::store::{Answer, MemoryStore, Store, WorkerId};
 use crate::testing::faulty::Interloper;
@@ -49,6 +49,12 @@ pub trait Place: Sync {
 
     /// The store as the next process finds it, after the one with this worker has died.
     fn reopen(&self, store: Arc<dyn Store>, dead: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>>;
+
+    /// Checks what the store shows to others against the fold (promise I4).
+    ///
+    /// # Panics
+    /// If it disagrees.
+    fn check(&self, _saga: &SagaView) {}
 }
 
 /// The memory store: its dead are retired by hand.
@@ -253,6 +259,7 @@ impl<'a> Trial<'a> {
         let registry = registry(&self.world, &Faults::none());
         let store = Faulty::new(Arc::clone(&self.store), Faults::none());
         let saga = must(must(Engine::with_clock(registry, store, self.clock)).show_saga(id).await);
+        self.place.check(&saga);
         if saga.status == Status::Completed && self.was_cancelled() {
             self.fail("an accepted cancel ended completed");
         }
