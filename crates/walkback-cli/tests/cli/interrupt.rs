@@ -1,39 +1,7 @@
 //! Signals, and two processes on one store.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-
 use crate::desk::Desk;
-
-/// A command that runs, and what it said on stderr first.
-struct Running {
-    child: Child,
-    err: BufReader<std::process::ChildStderr>,
-    first: String,
-}
-
-impl Running {
-    fn begin(desk: &Desk, args: &[&str]) -> Self {
-        let mut command = desk.command(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut err = BufReader::new(child.stderr.take().unwrap());
-        let mut first = String::new();
-        err.read_line(&mut first).unwrap();
-        Self { child, err, first }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    /// The exit code, and the rest of stderr.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.err.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap().code(), rest)
-    }
-}
+use crate::running::Running;
 
 #[test]
 fn a_worker_hands_over_at_once_and_says_how_to_go_on() {

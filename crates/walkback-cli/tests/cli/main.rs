@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod command;
 mod definition;
 mod desk;
 mod help;
 mod interrupt;
 mod reading;
 mod run;
+mod running;
 mod store;
 mod verify;
 mod waiting;

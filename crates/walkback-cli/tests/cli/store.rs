@@ -60,6 +60,38 @@ fn what_is_no_database_cannot_be_used() {
 }
 
 #[test]
+fn what_cannot_be_written_cannot_be_used() {
+    let desk = Desk::new();
+    // A folder in which nobody may make a file, not even root.
+    let ran = desk.run(&["start", "--steps", "echo", "--store", "sqlite:/proc/walkback.db"]);
+    assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{ran:?}");
+    let expected = "error: store `sqlite:/proc/walkback.db` cannot be used: ";
+    assert!(ran.err.starts_with(expected), "{ran:?}");
+    assert!(ran.err.contains("expected a file and a folder that can be written"), "{ran:?}");
+}
+
+#[test]
+fn other_programs_databases_and_newer_schemas_are_left_alone() {
+    let desk = Desk::new();
+    let refused = |file: &str, expected: &str| {
+        let before = std::fs::read(desk.path().join(file)).unwrap();
+        let ran = desk.run(&["list", "--store", &format!("sqlite:{file}")]);
+        assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{ran:?}");
+        assert!(ran.err.contains(expected), "{ran:?}");
+        assert_eq!(std::fs::read(desk.path().join(file)).unwrap(), before);
+    };
+    let change = |file: &str, sql: &str| {
+        let connection = rusqlite::Connection::open(desk.path().join(file)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+    change("other.db", "CREATE TABLE books (title TEXT)");
+    refused("other.db", "this is another program's database");
+    assert_eq!(desk.run(&["list", "--store", "sqlite:newer.db"]).code, 0);
+    change("newer.db", "PRAGMA user_version = 99");
+    refused("newer.db", "its schema has version 99");
+}
+
+#[test]
 fn a_store_in_memory_is_gone_with_its_process() {
     let desk = Desk::new();
     let ran = desk.run(&["run", "--steps", "echo", "--store", "memory:", "--json"]);

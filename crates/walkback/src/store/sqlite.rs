@@ -261,3 +261,6 @@ impl Records for SqliteStore {
         self.0.readers.read(move |connection| read::provisioned(connection, saga))
     }
 }
+
+#[cfg(test)]
+mod tests;
