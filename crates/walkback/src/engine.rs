@@ -326,8 +326,15 @@ impl Inner {
         (0..plan.len()).all(|idx| self.registry.find(&plan.step(idx).step).is_some())
     }
 
-    /// A commit was made: whoever waits for the run's rest is told.
-    pub(crate) fn committed(&self, run: &Run) {
+    /// A commit was made: it is logged, and whoever waits for the run's rest is told.
+    pub(crate) fn committed(&self, run: &Run, news: &[Row]) {
+        for row in news {
+            let (saga, status) = (run.spec.id, run.state.status().name());
+            let step = row.step_idx.map(|idx| run.state.plan().name(idx));
+            let attempt = row.step_idx.map(|idx| run.state.attempt_of(idx));
+            let Row { seq, kind, step_idx, .. } = row;
+            tracing::info!(%saga, status, seq, step, step_idx, attempt, "{kind}");
+        }
         if run.state.status().at_rest() {
             self.progress.forget(run.spec.id);
             for waiter in lock(&self.waiters).remove(&run.spec.id).unwrap_or_default() {
@@ -378,6 +385,7 @@ impl Inner {
             remark: asked.and_then(|asked| Some(("reason", asked.reason.as_deref()?))),
         };
         let rows = vec![run.record(event, &writer)?];
+        let news = news(&rows);
         let hash = run.tip.hash;
         let (head, records) = (run.head(), Vec::new());
         let transition = Transition { expected_len, rows, head, records, release: false };
@@ -392,7 +400,7 @@ impl Inner {
             }
         };
         if applied == Appended::Applied {
-            self.committed(&run);
+            self.committed(&run, &news);
             if let Some(local) = &*lock(&self.local) {
                 // A worker that is just leaving has no use for it.
                 local.orders.send(WorkerOrder::Look(Some(id))).ok();
@@ -400,6 +408,11 @@ impl Inner {
         }
         Ok(applied)
     }
+}
+
+/// What to log of these rows once they are committed; nothing, if nobody reads it.
+pub(crate) fn news(rows: &[Row]) -> Vec<Row> {
+    if tracing::enabled!(tracing::Level::INFO) { rows.to_vec() } else { Vec::new() }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -282,6 +282,12 @@ impl State {
         self.steps[idx].status(self.turned())
     }
 
+    /// The number of the newest attempt at step `idx`: at undoing it, once that has begun.
+    pub fn attempt_of(&self, idx: StepIdx) -> u32 {
+        let step = &self.steps[idx];
+        if step.undo == Undo::Idle { step.attempts } else { step.undo_attempts }
+    }
+
     /// The lowest index that is not done; the number of steps if all are.
     pub fn current_step(&self) -> StepIdx {
         self.steps.iter().position(|step| !step.passed()).unwrap_or(self.steps.len())

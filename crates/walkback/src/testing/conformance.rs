@@ -82,7 +82,9 @@ pub fn run(name: &str, fresh: Fresh) {
 /// Everything that a store holds, who owns what apart: an owner dies with its process.
 async fn contents(store: &dyn Store) -> (Vec<StoredRun>, Vec<Provisioned>) {
     let mut runs = must(store.scan(None, usize::MAX).await);
-    runs.iter_mut().for_each(|run| run.owner = None);
+    for run in &mut runs {
+        run.owner = None;
+    }
     (runs, must(store.provisioned(None).await))
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::desired::RecordChange;
-use crate::engine::Inner;
+use crate::engine::{Inner, news};
 use crate::error::{Error, StepError};
 use crate::id::Phase;
 use crate::ledger::Row;
@@ -160,12 +160,13 @@ impl Drive {
                 return Ok(Some((starts, false)));
             }
             let head = self.run.head();
+            let news = news(&rows);
             let transition = Transition { expected_len, rows, head, records, release };
             match self.write(transition).await? {
                 Written::Applied => {
                     self.ended.clear();
                     self.orphaned = false;
-                    self.engine.committed(&self.run);
+                    self.engine.committed(&self.run, &news);
                     return Ok(Some((starts, release)));
                 }
                 Written::Again(run) => self.run = *run,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use crate::attempt::{Attempt, Facts};
 use crate::context::Context;
@@ -54,6 +55,14 @@ impl Outcome {
             Phase::Execute => Self::Executed(Err(error)),
             Phase::Probe => Self::Probed(Err(error)),
             Phase::Compensate => Self::Compensated(Err(error)),
+        }
+    }
+
+    fn error(&self) -> Option<&StepError> {
+        match self {
+            Self::Executed(ended) => ended.as_ref().err(),
+            Self::Probed(ended) => ended.as_ref().err(),
+            Self::Compensated(ended) => ended.as_ref().err(),
         }
     }
 }
@@ -116,7 +125,12 @@ impl Performance {
     /// it is dropped. Threads it left are awaited as long as they live.
     pub(super) async fn perform(self) -> Ended {
         let attempt = self.attempt.clone();
+        debug!("begins");
         let outcome = self.outcome().await;
+        match outcome.error() {
+            None => debug!("ends"),
+            Some(error) => debug!(%error, "ends"),
+        }
         Ended { outcome, stderr: attempt.take_stderr() }
     }
 

@@ -1,7 +1,5 @@
 //! What only SQLite can go through: a disk without room, threads that outlive their store.
 
-#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
-
 use super::*;
 use crate::machine::Status;
 use crate::{Engine, Error, Order, Registry};
