@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::commands::{
-    backup, bench, cancel, completions, ledger, list, plan, run, show, start, verify, watch, work,
+    backup, bench, completions, ledger, list, operator, plan, run, show, start, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -124,8 +124,8 @@ pub(crate) enum Command {
     Ledger(ledger::LedgerArgs),
     /// Follow a saga until it is at rest; ends with the exit code of its run.
     Watch(watch::WatchArgs),
-    /// Cancel a saga: it walks back until nothing it made is left.
-    Cancel(cancel::CancelArgs),
+    #[command(flatten)]
+    Operator(operator::Verb),
     /// Show what a saga would do, forward and back, without starting it.
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(Box<plan::PlanArgs>),

@@ -10,13 +10,14 @@ use crate::interrupt;
 use crate::output::Out;
 use crate::store::{self, Place};
 
+pub(crate) mod ask;
 pub(crate) mod backup;
 pub(crate) mod bench;
-pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod kinds;
 pub(crate) mod ledger;
 pub(crate) mod list;
+pub(crate) mod operator;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod show;
@@ -77,7 +78,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Show(args) => show::run(app, args).await,
         Command::Ledger(args) => ledger::run(app, args).await,
         Command::Watch(args) => watch::run(app, args).await,
-        Command::Cancel(args) => cancel::run(app, args).await,
+        Command::Operator(verb) => operator::run(app, verb).await,
         Command::Plan(args) => plan::run(app, *args),
         Command::Kinds => kinds::run(app),
         Command::Steps => steps::run(app),

@@ -39,7 +39,7 @@ impl From<Error> for Failure {
         let exit = match &error {
             Error::Mistakes(Mistakes(lines)) => return Self::usage(lines.clone()),
             Error::KeyTaken { .. } | Error::NotFound(_) => Exit::Usage,
-            Error::DoesNotFit { .. } => Exit::DoesNotFit,
+            Error::DoesNotFit { .. } | Error::NotTheOwner { .. } => Exit::DoesNotFit,
             Error::Damaged { .. } | Error::Store(_) => Exit::Store,
         };
         Self::new(exit, error.to_string())

@@ -14,6 +14,7 @@ mod labour;
 mod log;
 mod order;
 mod output;
+mod selection;
 mod store;
 
 fn main() -> ExitCode {

@@ -68,7 +68,7 @@ impl OrderArgs {
     pub(crate) fn order(self) -> Result<Order, Failure> {
         let mut mistakes = Vec::new();
         let order = self.what.order(self.name).map_err(|found| mistakes.extend(found));
-        let input = self.input.map(|text| input(&text)).transpose();
+        let input = self.input.map(|text| read_json("input", &text)).transpose();
         let input = input.map_err(|mistake| mistakes.push(mistake));
         let (Ok(mut order), Ok(input)) = (order, input) else {
             return Err(Failure::usage(mistakes));
@@ -110,14 +110,19 @@ fn definition(file: &Path, name: Option<String>) -> Result<Order, Vec<String>> {
     Ok(Order::definition(&definition))
 }
 
-/// The text that `--input` means.
-fn input(text: &str) -> Result<String, String> {
+/// The text that `JSON|@FILE|-` means, given for `what`.
+///
+/// # Errors
+/// If the file or stdin cannot be read.
+pub(crate) fn read_json(what: &str, text: &str) -> Result<String, String> {
     if text == "-" {
         let mut read = String::new();
         let from = std::io::stdin().read_to_string(&mut read);
-        return from.map(|_| read).map_err(|error| format!("input: stdin cannot be read: {error}"));
+        return from
+            .map(|_| read)
+            .map_err(|error| format!("{what}: stdin cannot be read: {error}"));
     }
     let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
     std::fs::read_to_string(file)
-        .map_err(|error| format!("input: file `{file}` cannot be read: {error}"))
+        .map_err(|error| format!("{what}: file `{file}` cannot be read: {error}"))
 }

@@ -4,6 +4,9 @@ mod command;
 mod echo;
 mod fail;
 mod sleep;
+mod waiting;
+
+pub(crate) use waiting::{deciders, goes_on};
 
 use crate::registry::Registry;
 
@@ -13,5 +16,7 @@ pub(crate) fn add(registry: Registry) -> Registry {
         .dynamic(echo::Echo)
         .dynamic(fail::Fail)
         .dynamic(sleep::Sleep)
+        .dynamic(waiting::WaitFor)
+        .dynamic(waiting::Approve)
         .dynamic(command::Command::default())
 }

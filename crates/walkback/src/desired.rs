@@ -44,6 +44,15 @@ impl Provision {
     }
 }
 
+impl Provision {
+    /// Whether both are the same thing at the provider.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.provider == other.provider
+            && self.kind == other.kind
+            && self.external_id == other.external_id
+    }
+}
+
 /// A change of `cloud_provisioned`, written in the commit of the step's success or undo (S19).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordChange {

@@ -137,6 +137,11 @@ impl<D: DynamicStep> AnyStep for Dynamic<D> {
         Box::pin(async move { self.0.quiesce(saga).await })
     }
 
+    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
+        let output = check_output(output.clone()).map_err(|error| vec![error.to_string()])?;
+        Ok(Done { output, provisions: None })
+    }
+
     fn execute(self: Arc<Self>, attempt: Attempt, mut context: Context) -> Body<Done> {
         Box::pin(async move {
             self.0.execute(&attempt, &mut context).await?;
@@ -155,11 +160,8 @@ impl<D: DynamicStep> AnyStep for Dynamic<D> {
 
     fn probe(self: Arc<Self>, attempt: Attempt, mut context: Context) -> Body<Probe<Done>> {
         Box::pin(async move {
-            Ok(match self.0.probe(&attempt, &mut context).await? {
-                Probe::Present(()) => Probe::Present(done(context)?),
-                Probe::Absent => Probe::Absent,
-                Probe::CannotTell => Probe::CannotTell,
-            })
+            let found = self.0.probe(&attempt, &mut context).await?;
+            found.and_then(|()| done(context))
         })
     }
 }

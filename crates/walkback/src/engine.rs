@@ -10,7 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{Row, Writer};
-use crate::machine::{Event, Request, State, Status, Verdict};
+use crate::machine::Status;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::registry::Registry;
@@ -21,9 +21,13 @@ use crate::store::{
 use crate::wiring;
 use crate::worker::{Local, Order as WorkerOrder, Worker};
 
+mod operate;
 mod plan;
 mod start;
 mod view;
+
+pub(crate) use operate::Outside;
+pub use operate::{Asked, Operation};
 
 pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
 pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
@@ -70,15 +74,6 @@ pub struct Start {
     pub id: SagaId,
     /// Whether it is new; not, if its key was known.
     pub created: bool,
-}
-
-/// Who asks for something, and why; both go into the ledger.
-#[derive(Clone, Debug, Default)]
-pub struct Asked {
-    /// Who.
-    pub actor: String,
-    /// Why.
-    pub reason: Option<String>,
 }
 
 /// Whether this process may work.
@@ -179,6 +174,14 @@ impl Engine {
         Ok(sagas)
     }
 
+    /// The ids of the sagas that fit `filter`, newest first.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn find_sagas(&self, filter: Filter) -> Result<Vec<SagaId>, Error> {
+        Ok(self.0.store.list(filter).await?)
+    }
+
     /// Everything about one saga.
     ///
     /// # Errors
@@ -208,38 +211,6 @@ impl Engine {
         Ok(rows)
     }
 
-    /// Cancels a saga: durable when this returns, and from then on it walks back. Says whether
-    /// that changed anything: a saga that walks back already goes on doing so.
-    ///
-    /// # Errors
-    /// If it is over, or past a pivot; the commands that fit are named.
-    pub async fn cancel_saga(&self, id: SagaId, asked: &Asked) -> Result<bool, Error> {
-        self.ask(id, &Request::Cancel, |_| Event::CancelRequested, asked).await
-    }
-
-    /// Records what somebody asks for, if it fits how the run stands when it is committed.
-    async fn ask(
-        &self,
-        id: SagaId,
-        request: &Request,
-        event: impl Fn(&State) -> Event,
-        asked: &Asked,
-    ) -> Result<bool, Error> {
-        check_asked(asked)?;
-        loop {
-            let run = self.0.load(id).await?;
-            match run.state.permits(request) {
-                Verdict::AlreadySo => return Ok(false),
-                Verdict::Refused => return Err(does_not_fit(&run, request)),
-                Verdict::Fits => {}
-            }
-            let event = event(&run.state);
-            if self.0.write_unclaimed(run, &event, Some(asked)).await? == Appended::Applied {
-                return Ok(true);
-            }
-        }
-    }
-
     /// Waits until the saga is at rest, whoever works on it, and says how it stands.
     ///
     /// # Errors
@@ -259,33 +230,6 @@ impl Engine {
             self.0.forget_waiters(id);
         }
     }
-}
-
-fn check_asked(asked: &Asked) -> Result<(), Error> {
-    let most = crate::limits::NAME_BYTES;
-    let mut mistakes = Vec::new();
-    if asked.actor.len() > most {
-        mistakes.push(format!("actor: {} bytes; at most {most} are allowed", asked.actor.len()));
-    }
-    let reason = asked.reason.as_ref().map_or(0, String::len);
-    if reason > crate::limits::ERROR_BYTES {
-        let most = crate::limits::ERROR_BYTES;
-        mistakes.push(format!("reason: {reason} bytes; at most {most} are allowed"));
-    }
-    Mistakes(mistakes).none_or()
-}
-
-fn does_not_fit(run: &Run, request: &Request) -> Error {
-    let status = run.state.status();
-    let going = matches!(status, Status::Pending | Status::Running | Status::Parked);
-    let pivot = *request == Request::Cancel && going && !run.state.turned();
-    let hint = match (request, status) {
-        _ if pivot => " and past its pivot",
-        (Request::Cancel, Status::Completed) => " (a completed saga is undone by `rollback`)",
-        _ => "",
-    };
-    let (id, status) = (run.spec.id, status.name());
-    Error::DoesNotFit { command: request.name(), id, status, hint, legal: run.state.legal() }
 }
 
 impl Inner {
@@ -373,9 +317,10 @@ impl Inner {
     pub(crate) async fn write_unclaimed(
         &self,
         mut run: Run,
-        event: &Event,
+        outside: Outside,
         asked: Option<&Asked>,
     ) -> Result<Appended, Error> {
+        let Outside { event, records, sole_owner } = outside;
         let expected_len = run.tip.len;
         let writer = Writer {
             claim: ClaimId::NONE,
@@ -384,11 +329,12 @@ impl Inner {
             actor: asked.map(|asked| asked.actor.as_str()),
             remark: asked.and_then(|asked| Some(("reason", asked.reason.as_deref()?))),
         };
-        let rows = vec![run.record(event, &writer)?];
+        let rows = vec![run.record(&event, &writer)?];
         let news = news(&rows);
         let hash = run.tip.hash;
-        let (head, records) = (run.head(), Vec::new());
-        let transition = Transition { expected_len, rows, head, records, release: false };
+        let head = run.head();
+        let transition =
+            Transition { sole_owner, ..Transition::new(expected_len, rows, head, records) };
         let id = run.spec.id;
         let applied = match self.store.append_unclaimed(id, transition).await {
             Ok(appended) => appended,

@@ -56,6 +56,11 @@ pub(crate) trait AnyStep: Send + Sync {
     fn quiesce(self: Arc<Self>, _saga: crate::SagaId) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(std::future::ready(()))
     }
+    /// Takes an output that a person gives in its stead.
+    ///
+    /// # Errors
+    /// Every way in which it could not be the step's.
+    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>>;
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done>;
     fn compensate(
         self: Arc<Self>,
@@ -136,6 +141,11 @@ where
         serde_json::from_str(text).map_err(|error| StepError::cannot_decode("the input", &error))
     }
 
+    /// An output as it was stored; that of `()` is an empty object.
+    fn output(output: &Json) -> Result<O, serde_json::Error> {
+        output.decode().or_else(|error| serde_json::from_str("null").map_err(|_| error))
+    }
+
     fn done(&self, output: &O) -> Result<Done, StepError> {
         let provisions = (self.provisions)(output);
         let json =
@@ -189,6 +199,19 @@ where
         self.form.get_or_init(|| Form::new(self.input_schema.clone()).ok()).as_ref()
     }
 
+    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
+        let one = |text: String| vec![text];
+        let json = check_output(output.clone()).map_err(|error| one(error.to_string()))?;
+        let none = self.output_schema.get("type").and_then(Value::as_str) == Some("null");
+        let form = Form::new(self.output_schema.clone()).map_err(one)?;
+        let violations = if none { Vec::new() } else { form.violations(&json.value()) };
+        if !violations.is_empty() {
+            return Err(violations.iter().map(ToString::to_string).collect());
+        }
+        let typed = Self::output(&json).map_err(|error| one(error.to_string()))?;
+        Ok(Done { provisions: (self.provisions)(&typed), output: json })
+    }
+
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done> {
         Box::pin(async move {
             let input = self.input(&context)?;
@@ -208,8 +231,7 @@ where
             let effect = match made {
                 Effect::Unknown => Effect::Unknown,
                 Effect::Known(json) => Effect::Known(
-                    json.decode()
-                        .or_else(|error| serde_json::from_str("null").map_err(|_| error))
+                    Self::output(&json)
                         .map_err(|error| StepError::cannot_decode("the output", &error))?,
                 ),
             };
@@ -221,11 +243,7 @@ where
         Box::pin(async move {
             let Some(probe) = &self.probe else { return Ok(Probe::CannotTell) };
             let input = self.input(&context)?;
-            Ok(match probe(attempt, input).await? {
-                Probe::Present(output) => Probe::Present(self.done(&output)?),
-                Probe::Absent => Probe::Absent,
-                Probe::CannotTell => Probe::CannotTell,
-            })
+            probe(attempt, input).await?.and_then(|output| self.done(&output))
         })
     }
 }

@@ -36,6 +36,15 @@ pub struct StepError {
 pub(crate) enum Kind {
     Failed(Class),
     NotYet(Duration),
+    /// Somebody has to send a signal.
+    Signal {
+        name: String,
+        within: Option<Duration>,
+    },
+    /// Somebody has to approve.
+    Approval {
+        within: Option<Duration>,
+    },
     CannotDecode,
 }
 
@@ -72,6 +81,11 @@ impl StepError {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// What has to come first is in `kind`; nothing was done yet.
+    pub(crate) fn waiting(kind: Kind) -> Self {
+        Self::new(kind, "waits for somebody").clean()
     }
 
     pub(crate) fn cannot_decode(what: &str, error: &serde_json::Error) -> Self {
@@ -155,6 +169,16 @@ pub enum Error {
         /// The commands that fit.
         legal: Vec<&'static str>,
     },
+    /// What the run made is by now somebody else's, or was changed since (rule S13).
+    #[error("`rollback` does not fit saga {id}: its {what} {}", owned(.owner.as_ref()))]
+    NotTheOwner {
+        /// The run.
+        id: crate::SagaId,
+        /// What it made.
+        what: String,
+        /// Who owns it by now; nobody, if it was changed.
+        owner: Option<crate::SagaId>,
+    },
     /// The stored run is damaged.
     #[error("saga {id} in the store is damaged: {why}")]
     Damaged {
@@ -166,6 +190,13 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+}
+
+fn owned(owner: Option<&crate::SagaId>) -> String {
+    match owner {
+        Some(owner) => format!("is by now owned by saga {owner}: roll that back first"),
+        None => "was changed since it was made: offboard it instead".to_owned(),
+    }
 }
 
 fn listed(legal: &[&str]) -> String {

@@ -5,6 +5,9 @@ use std::hash::{Hash, Hasher};
 use crate::limits;
 use crate::recipe::{Entry, Facts, StepRef, Steps};
 
+/// Steps that an error names at most.
+const SHOWN: usize = 10;
+
 /// A step's place in its run, counted depth first from zero.
 pub type StepIdx = usize;
 
@@ -54,6 +57,39 @@ impl Plan {
     /// The scope of step `idx`, if it has one.
     pub fn scope(&self, idx: StepIdx) -> Option<&str> {
         self.steps[idx].scope.as_deref()
+    }
+
+    /// The step that a person means: by index, by `scope.step`, or by a name that only one has.
+    ///
+    /// # Errors
+    /// What was expected, with the steps that there are.
+    pub(crate) fn find(&self, text: &str) -> Result<StepIdx, String> {
+        if let Some(idx) = text.parse().ok().filter(|idx| *idx < self.len()) {
+            return Ok(idx);
+        }
+        let full = |idx: StepIdx| match self.scope(idx) {
+            Some(scope) => format!("{scope}.{}", self.name(idx)),
+            None => self.name(idx).to_owned(),
+        };
+        let fits = |idx: &StepIdx| full(*idx) == text || self.name(*idx) == text;
+        let found: Vec<_> = (0..self.len()).filter(fits).collect();
+        let list = |steps: &mut dyn Iterator<Item = StepIdx>| {
+            let shown: Vec<_> = steps.map(|idx| format!("{idx} `{}`", full(idx))).collect();
+            let more = shown.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            shown.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ") + &more
+        };
+        match found[..] {
+            [idx] => Ok(idx),
+            [] => Err(format!(
+                "there is no step `{text}`: expected one of {}",
+                list(&mut (0..self.len()))
+            )),
+            _ => Err(format!(
+                "several steps are called `{text}`: expected an index, one of {}",
+                list(&mut found.into_iter())
+            )),
+        }
     }
 
     pub(crate) fn step(&self, idx: StepIdx) -> &StepRef {

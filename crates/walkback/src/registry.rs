@@ -54,7 +54,7 @@ impl Registry {
         Self::default()
     }
 
-    /// Knows `echo`, `fail`, `sleep` and `command`.
+    /// Knows `echo`, `fail`, `sleep`, `wait_for`, `approve` and `command`.
     pub fn with_builtins() -> Self {
         crate::builtin::add(Self::new())
     }

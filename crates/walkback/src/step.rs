@@ -121,6 +121,20 @@ pub enum Probe<O> {
     CannotTell,
 }
 
+impl<O> Probe<O> {
+    /// The same answer with what is there turned into something else.
+    pub(crate) fn and_then<T>(
+        self,
+        turn: impl FnOnce(O) -> Result<T, StepError>,
+    ) -> Result<Probe<T>, StepError> {
+        Ok(match self {
+            Self::Present(found) => Probe::Present(turn(found)?),
+            Self::Absent => Probe::Absent,
+            Self::CannotTell => Probe::CannotTell,
+        })
+    }
+}
+
 /// The future of a method that its author did not write. No other future takes no room, as it
 /// would have to hold the method's arguments: by that the registry knows.
 struct NotWritten<T>(PhantomData<fn() -> T>);

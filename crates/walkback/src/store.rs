@@ -90,6 +90,9 @@ pub trait Coordination: Send + Sync {
 pub trait Records: Send + Sync {
     /// What `saga` (or every run) has provisioned, what is closed included.
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>>;
+
+    /// Every run's open rows for what `saga` has a row open for, its own among them.
+    fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>>;
 }
 
 /// The right to write to a run. Only a store makes one.
@@ -221,6 +224,16 @@ pub struct Transition {
     pub records: Vec<RecordChange>,
     /// Whether the owner lets go.
     pub release: bool,
+    /// Whether it is refused if another run has a row open for something that this run has a row
+    /// open for, or such a row of its own has been changed since (rule S13).
+    pub sole_owner: bool,
+}
+
+impl Transition {
+    /// One that neither releases the run nor asks who owns what it made.
+    pub fn new(expected_len: u64, rows: Vec<Row>, head: Head, records: Vec<RecordChange>) -> Self {
+        Self { expected_len, rows, head, records, release: false, sole_owner: false }
+    }
 }
 
 /// Whether a transition was applied.
@@ -303,6 +316,8 @@ pub struct Filter {
     pub labels: Vec<(String, String)>,
     /// Standing still for this reason.
     pub parked: Option<String>,
+    /// Only those that a person has to look at.
+    pub attention: bool,
     /// Older than this one.
     pub after: Option<SagaId>,
     /// At most so many.

@@ -311,8 +311,8 @@ impl Foreman<'_> {
         if rows.is_empty() {
             head.wake_at = Some(seen.plus(WAIT_FOR_CAPABLE));
         }
-        let transition =
-            Transition { expected_len, rows, head, records: Vec::new(), release: true };
+        let transition = Transition::new(expected_len, rows, head, Vec::new());
+        let transition = Transition { release: true, ..transition };
         engine.store.append(&claim, transition).await?;
         Ok(())
     }
@@ -326,7 +326,7 @@ impl Foreman<'_> {
             let Some(stored) = engine.store.load(id).await? else { continue };
             let run = engine.fold(stored)?;
             if engine.knows(&run) {
-                engine.write_unclaimed(run, &Event::Resumed { set: None }, None).await?;
+                engine.write_unclaimed(run, Event::Resumed { set: None }.into(), None).await?;
             }
         }
         Ok(())

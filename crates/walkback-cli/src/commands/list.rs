@@ -1,14 +1,13 @@
 //! `list`: the sagas of a store, newest first.
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use walkback::{SagaId, Status, describe::SagaView, store::Filter};
+use walkback::{SagaId, describe::SagaView, store::Filter};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
-use crate::order::label;
 use crate::output::table::{Fit, Table, status, text};
 use crate::output::{steps, time};
+use crate::selection::Selection;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -19,15 +18,8 @@ Examples:
 /// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// In this status; may be said several times.
-    #[arg(long = "status", value_name = "STATUS", value_parser = statuses())]
-    statuses: Vec<Status>,
-    /// Of this kind.
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
-    /// With this label; may be said several times, and all must be there.
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
+    #[command(flatten)]
+    of: Selection,
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -36,17 +28,9 @@ pub(crate) struct ListArgs {
     after: Option<SagaId>,
 }
 
-fn statuses() -> impl TypedValueParser<Value = Status> {
-    PossibleValuesParser::new(Status::ALL.map(Status::name)).map(|name| {
-        let known = Status::ALL.into_iter().find(|status| status.name() == name);
-        // The parser before this one lets no other names through.
-        known.unwrap_or(Status::Pending)
-    })
-}
-
 pub(crate) async fn run(app: &App, args: ListArgs) -> Outcome {
-    let ListArgs { statuses, kind, labels, limit, after } = args;
-    let filter = Filter { statuses, kind, labels, parked: None, after, limit };
+    let ListArgs { of, limit, after } = args;
+    let filter = Filter { after, limit, ..of.filter() };
     let sagas = app.engine()?.list_sagas(filter).await?;
     if app.out.json {
         app.out.json(&sagas)?;

@@ -121,8 +121,8 @@ impl Engine {
         }
         if claimed {
             let (expected_len, head) = (run.tip.len, run.head());
-            let (rows, records) = (Vec::new(), Vec::new());
-            let let_go = Transition { expected_len, rows, head, records, release: true };
+            let let_go = Transition::new(expected_len, Vec::new(), head, Vec::new());
+            let let_go = Transition { release: true, ..let_go };
             store.append_unclaimed(id, let_go).await?;
             if let Some(local) = &*lock(&self.0.local) {
                 // A worker that is just leaving has no use for it.

@@ -164,6 +164,8 @@ pub enum By {
     Signal,
     /// A person who approved.
     Approval,
+    /// Nobody: what it waited for did not come in time, and it goes on without.
+    Expiry,
 }
 
 impl By {

@@ -64,7 +64,11 @@ impl State {
                 let oldest = self.signals.iter().position(|signal| signal.name == *name);
                 oldest.and_then(|taken| self.signals.remove(taken)).is_some()
             }
-            (By::Signal, _) => false,
+            (
+                By::Expiry,
+                Forward::Awaiting(Wait::Signal { until, .. } | Wait::Approval { until }),
+            ) => moving && until.is_some(),
+            (By::Signal | By::Expiry, _) => false,
             (By::Approval, _) => approved,
         };
         if !fits {

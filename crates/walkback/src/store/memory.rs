@@ -88,6 +88,10 @@ impl Kept {
         if !ours || kept.run.head.len != transition.expected_len {
             return Appended::Refused;
         }
+        let changed = |row: &Provisioned| row.saga_id != id || row.spec_version != 1;
+        if transition.sole_owner && owners(&self.provisioned, id).any(changed) {
+            return Appended::Refused;
+        }
         kept.run.rows.extend(transition.rows);
         kept.run.head = transition.head;
         kept.nudged = claim.is_none() && kept.owner.is_some();
@@ -118,11 +122,19 @@ impl Kept {
     }
 }
 
+/// Every run's open rows for what `saga` has a row open for.
+fn owners(rows: &[Provisioned], saga: SagaId) -> impl Iterator<Item = &Provisioned> {
+    let open = |row: &&Provisioned| row.closed_at.is_none();
+    let own: Vec<_> = rows.iter().filter(open).filter(|row| row.saga_id == saga).collect();
+    rows.iter().filter(open).filter(move |row| own.iter().any(|own| own.what.is(&row.what)))
+}
+
 fn fits(run: &StoredRun, filter: &Filter) -> bool {
     (filter.statuses.is_empty() || filter.statuses.contains(&run.head.status))
         && filter.kind.as_deref().is_none_or(|kind| kind == &*run.spec.kind)
         && filter.labels.iter().all(|(name, value)| run.spec.labels.get(name) == Some(value))
         && filter.parked.as_ref().is_none_or(|why| run.head.parked.as_ref() == Some(why))
+        && (!filter.attention || run.head.attention)
         && filter.after.is_none_or(|after| run.spec.id < after)
 }
 
@@ -266,5 +278,9 @@ impl Records for MemoryStore {
             let rows = kept.provisioned.iter();
             rows.filter(|row| saga.is_none_or(|id| row.saga_id == id)).cloned().collect()
         })
+    }
+
+    fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        self.answer(|kept| owners(&kept.provisioned, saga).cloned().collect())
     }
 }

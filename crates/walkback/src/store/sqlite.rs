@@ -260,6 +260,10 @@ impl Records for SqliteStore {
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
         self.0.readers.read(move |connection| read::provisioned(connection, saga))
     }
+
+    fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        self.0.readers.read(move |connection| read::owners(connection, saga))
+    }
 }
 
 #[cfg(test)]

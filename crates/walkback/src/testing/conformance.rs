@@ -213,6 +213,7 @@ suite! { $
         a_row_completed_by_hand_comes_back
         a_row_completed_by_a_signal_comes_back
         a_row_completed_by_an_approval_comes_back
+        a_row_completed_by_expiry_comes_back
         a_row_failed_clean_comes_back
         a_row_failed_unknown_comes_back
         a_row_failed_and_retried_comes_back

@@ -243,4 +243,8 @@ impl Records for Faulty {
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
         self.call(move |store| store.provisioned(saga))
     }
+
+    fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        self.call(move |store| store.owners(saga))
+    }
 }

@@ -161,7 +161,8 @@ impl Drive {
             }
             let head = self.run.head();
             let news = news(&rows);
-            let transition = Transition { expected_len, rows, head, records, release };
+            let transition = Transition::new(expected_len, rows, head, records);
+            let transition = Transition { release, ..transition };
             match self.write(transition).await? {
                 Written::Applied => {
                     self.ended.clear();

@@ -1,10 +1,12 @@
 //! What the next commit of a run says: outcomes first, then whatever ought to begin. Decides
 //! nothing that the machine or its policies do not decide.
 
+use crate::builtin::goes_on;
 use crate::desired::RecordChange;
 use crate::erased::Done;
 use crate::error::{Error, Kind, StepError};
 use crate::id::{Phase, chance};
+use crate::json::Json;
 use crate::ledger::{Row, Writer};
 use crate::limits;
 use crate::machine::{
@@ -84,6 +86,8 @@ impl<'a> Draft<'a> {
             let error = StepError::permanent(format_args!(
                 "with this output the context has {size} bytes; at most {most} are allowed"
             ));
+            // A signal that has no room was not taken: nothing was done.
+            let error = if by == By::Signal { error.clean() } else { error };
             return self.execute_failed(step, &error);
         }
         if let Some(what) = done.provisions.clone() {
@@ -110,6 +114,13 @@ impl<'a> Draft<'a> {
         let wait = |wait| Event::StepWaits { step, wait };
         let (effect, then) = match &error.kind {
             Kind::NotYet(after) => return wait(Wait::Until(self.now.plus(*after))),
+            Kind::Signal { name, within } => {
+                let until = within.map(|time| self.now.plus(time));
+                return wait(Wait::Signal { name: name.clone(), until });
+            }
+            Kind::Approval { within } => {
+                return wait(Wait::Approval { until: within.map(|time| self.now.plus(time)) });
+            }
             Kind::CannotDecode => (Effect::Clean, Then::Park(ParkReason::CannotDecode)),
             Kind::Failed(class) => {
                 let failure = self.failure(step, *class, error);
@@ -126,8 +137,10 @@ impl<'a> Draft<'a> {
                 return Event::UndoWaits { step, until: self.now.plus(*after) };
             }
             Kind::CannotDecode => UndoThen::Park(ParkReason::CannotDecode),
-            Kind::Failed(class) => {
-                let failure = self.failure(step, *class, error);
+            kind => {
+                // Only what goes forward waits for somebody.
+                let class = if let Kind::Failed(class) = kind { *class } else { Class::Permanent };
+                let failure = self.failure(step, class, error);
                 let options = self.options(step);
                 after_undo_failure(&self.run.state, step, &failure, self.now, &options)
             }
@@ -211,7 +224,12 @@ impl<'a> Draft<'a> {
             Command::ProbeBack { step } => return Ok(start(*step, Phase::Probe, true)),
             Command::Deliver { step } => {
                 let Some(output) = state.signal_for(*step) else { return Ok(None) };
-                (Event::StepCompleted { step: *step, output, by: By::Signal }, None)
+                let done = Done { output, provisions: None };
+                (self.completed(*step, &done, By::Signal), None)
+            }
+            Command::Expire { step, .. } if goes_on(state.plan().step(*step)) => {
+                let output = Json::empty_object();
+                (Event::StepCompleted { step: *step, output, by: By::Expiry }, None)
             }
             Command::Expire { step, .. } => {
                 let error = StepError::permanent("what it waited for did not come in time").clean();

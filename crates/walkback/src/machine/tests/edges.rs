@@ -21,6 +21,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("by hand", completed(0, By::Hand)),
         ("signalled", completed(0, By::Signal)),
         ("approved", completed(0, By::Approval)),
+        ("expired", completed(0, By::Expiry)),
         ("failed clean", failed(0, Effect::Clean, Then::WalkBack)),
         ("failed unknown", failed(0, Effect::Unknown, Then::RetryAt(until))),
         ("waits", waits(0, Wait::Until(until))),
@@ -122,6 +123,17 @@ fn a_step_that_waits_for_an_approval_can_be_approved_or_denied() {
     let mut run = one();
     run.starts(0).does(&waits(0, approval()));
     also(&run, &["approved", "failed clean", "step parked", "by hand", "skip"]);
+}
+
+#[test]
+fn a_wait_goes_on_without_only_if_it_has_an_end() {
+    let until = Some(at(50));
+    let mut run = one();
+    run.starts(0).does(&waits(0, Wait::Approval { until }));
+    also(&run, &["approved", "expired", "failed clean", "step parked", "by hand", "skip"]);
+    let mut run = one();
+    run.starts(0).does(&waits(0, Wait::Signal { name: "s".to_owned(), until }));
+    also(&run, &["expired", "failed clean", "step parked", "by hand", "skip"]);
 }
 
 #[test]

@@ -229,6 +229,7 @@ fn a_wait_expires_unless_its_signal_came_first() {
     let wait = Wait::Signal { name: "s".to_owned(), until: Some(at(50)) };
     run.starts(0).does(&waits(0, wait)).wants(&[Command::Expire { step: 0, at: at(50) }]);
     run.clone().fails(0, Effect::Clean, Then::WalkBack).is(Status::RolledBack);
+    run.clone().does(&completed(0, By::Expiry)).is(Status::Completed);
     run.does(&signal("s", "1", None)).wants(&[Command::Deliver { step: 0 }]);
 }
 

@@ -80,6 +80,9 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     if let Some(why) = &filter.parked {
         fit(&mut sql, "h.attention AND h.parked = ?", vec![Box::new(why.clone())]);
     }
+    if filter.attention {
+        fit(&mut sql, "h.attention", Vec::new());
+    }
     if let Some(after) = filter.after {
         fit(&mut sql, "s.id < ?", vec![Box::new(after.to_string())]);
     }
@@ -105,17 +108,27 @@ pub(super) fn scan(
     found.into_iter().map(|run_no| run(connection, run_no)).collect()
 }
 
+const PROVISIONED: &str = "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, \
+    r.region, p.spec, p.spec_version, p.created_at, p.closed_at FROM cloud_provisioned p \
+    JOIN cloud_resources r USING (resource_no)";
+
 pub(super) fn provisioned(
     connection: &Connection,
     saga: Option<SagaId>,
 ) -> rusqlite::Result<Vec<Provisioned>> {
-    let mut rows = connection.prepare_cached(
-        "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, r.region, p.spec, \
-         p.spec_version, p.created_at, p.closed_at FROM cloud_provisioned p \
-         JOIN cloud_resources r USING (resource_no) WHERE ?1 IS NULL OR p.saga_id = ?1 \
-         ORDER BY p.provisioned_no",
-    )?;
+    let sql = format!("{PROVISIONED} WHERE ?1 IS NULL OR p.saga_id = ?1 ORDER BY p.provisioned_no");
+    let mut rows = connection.prepare_cached(&sql)?;
     rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
+}
+
+/// Every run's open rows for what `saga` has a row open for.
+pub(super) fn owners(connection: &Connection, saga: SagaId) -> rusqlite::Result<Vec<Provisioned>> {
+    let sql = format!(
+        "{PROVISIONED} WHERE p.closed_at IS NULL AND p.resource_no IN (SELECT resource_no \
+         FROM cloud_provisioned WHERE saga_id = ?1 AND closed_at IS NULL) ORDER BY p.provisioned_no"
+    );
+    let mut rows = connection.prepare_cached(&sql)?;
+    rows.query_map([saga.to_string()], provisioned_row)?.collect()
 }
 
 fn provisioned_row(row: &SqlRow<'_>) -> rusqlite::Result<Provisioned> {

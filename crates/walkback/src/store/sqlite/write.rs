@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use crate::desired::RecordChange;
+use crate::desired::{Provisioned, RecordChange};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
+use crate::store::sqlite::read;
 use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
 
 /// Accepts a run, unless its key is known.
@@ -154,6 +155,12 @@ pub(super) fn append_unclaimed(
     id: SagaId,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
+    if transition.sole_owner {
+        let changed = |row: &Provisioned| row.saga_id != id || row.spec_version != 1;
+        if read::owners(connection, id)?.iter().any(changed) {
+            return Ok(Appended::Refused);
+        }
+    }
     let Head { status, current_step, steps, cancel_requested, error, parked, .. } =
         &transition.head;
     let head = &transition.head;

@@ -51,7 +51,7 @@ async fn comes_back(store: &dyn Store, event: Event) {
     let row = made.run.tip.row(claim.saga(), &event, &writer).expect("an event as JSON");
     let head = made.run.head();
     let rows = vec![row.clone()];
-    let next = Transition { expected_len: 1, rows, head, records: Vec::new(), release: false };
+    let next = Transition::new(1, rows, head, Vec::new());
     applied(store, &claim, next).await;
     let stored = load(store, claim.saga()).await;
     assert_eq!(stored.rows[1], row);
@@ -76,6 +76,7 @@ kinds! {
     a_row_completed_by_hand_comes_back: done(By::Hand);
     a_row_completed_by_a_signal_comes_back: done(By::Signal);
     a_row_completed_by_an_approval_comes_back: done(By::Approval);
+    a_row_completed_by_expiry_comes_back: done(By::Expiry);
     a_row_failed_clean_comes_back: failed(Effect::Clean, Then::WalkBack);
     a_row_failed_unknown_comes_back: failed(Effect::Unknown, Then::WalkBack);
     a_row_failed_and_retried_comes_back: failed(Effect::Unknown, Then::RetryAt(at(7_000_001)));

@@ -86,7 +86,7 @@ fn record(run: &mut Run, event: &Event, claim: Option<&Claim>) -> crate::ledger:
 pub(super) fn transition(run: &mut Run, events: &[Event], claim: Option<&Claim>) -> Transition {
     let expected_len = run.tip.len;
     let rows = events.iter().map(|event| record(run, event, claim)).collect();
-    Transition { expected_len, rows, head: run.head(), records: Vec::new(), release: false }
+    Transition::new(expected_len, rows, run.head(), Vec::new())
 }
 
 pub(super) fn begin(step: usize) -> Event {

@@ -76,6 +76,10 @@ impl Records for Fixed {
     fn provisioned(&self, _: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
         no()
     }
+
+    fn owners(&self, _: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        no()
+    }
 }
 
 /// Chains the rows again after a damage, so that only the damage is found.

@@ -185,7 +185,7 @@ impl World {
         }
         let expected = match by {
             By::Execute => site.live == Live::Execute,
-            By::Signal | By::Approval => site.awaits,
+            By::Signal | By::Approval | By::Expiry => site.awaits,
             By::Probe | By::Hand => true,
         };
         let fits = expected && !site.done;

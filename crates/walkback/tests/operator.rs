@@ -1,0 +1,15 @@
+//! What people ask of sagas, through the engine, on every store.
+
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+#![expect(clippy::panic, reason = "a test reports by panic")]
+
+#[path = "operator/editing.rs"]
+mod editing;
+#[path = "operator/stage.rs"]
+mod stage;
+#[path = "operator/table.rs"]
+mod table;
+#[path = "operator/waiting.rs"]
+mod waiting;
+#[path = "operator/ways_out.rs"]
+mod ways_out;
