@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attempt::Attempt;
+use crate::desired::Provision;
 use crate::erased::Typed;
 use crate::error::StepError;
 use crate::options::Options;
@@ -93,6 +94,16 @@ where
         let state = self.state.clone();
         self.typed.probe =
             Some(Box::new(move |attempt, input| Box::pin(probe(state.clone(), attempt, input))));
+        self
+    }
+
+    /// What its output provisions, if it does (rule S19).
+    #[must_use]
+    pub fn provisions(
+        mut self,
+        provisions: impl Fn(&O) -> Option<Provision> + Send + Sync + 'static,
+    ) -> Self {
+        self.typed.provisions = Box::new(provisions);
         self
     }
 }

@@ -9,6 +9,7 @@ mod definition;
 mod desk;
 mod help;
 mod interrupt;
+mod operator;
 mod reading;
 mod run;
 mod running;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::context::Context;
 use crate::desired::RecordChange;
 use crate::engine::{Engine, Inner};
 use crate::error::{Error, Mistakes};
@@ -17,6 +16,10 @@ use crate::registry::Kind;
 use crate::run::Run;
 use crate::store::Appended;
 use crate::{SagaId, wiring};
+
+mod check;
+
+use check::{check_asked, check_context, check_signal, may_decide, mistake};
 
 /// Who asks for something, and why; both go into the ledger.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +144,7 @@ impl Engine {
         check_asked(asked)?;
         loop {
             let run = self.0.load(id).await?;
-            let request = self.request(&run, operation)?;
+            let request = request_of(&run, operation)?;
             match run.state.permits(&request) {
                 Verdict::AlreadySo => return Ok(false),
                 Verdict::Refused => return Err(does_not_fit(&run, &request)),
@@ -164,31 +167,6 @@ impl Engine {
     /// If it is over, or past a pivot; the commands that fit are named.
     pub async fn cancel_saga(&self, id: SagaId, asked: &Asked) -> Result<bool, Error> {
         self.operate(id, &Operation::Cancel, asked).await
-    }
-
-    /// The request that an operation makes of this run.
-    fn request(&self, run: &Run, operation: &Operation) -> Result<Request, Error> {
-        let step = |name: &str| run.state.plan().find(name).map_err(mistake);
-        let waiting = |name: &Option<String>| match name {
-            Some(name) => step(name),
-            None => awaiting_approval(run),
-        };
-        Ok(match operation {
-            Operation::Cancel => Request::Cancel,
-            Operation::Pause => Request::Pause,
-            Operation::Resume { .. } => Request::Resume,
-            Operation::Retry { step: None } => Request::Retry(None),
-            Operation::Retry { step: Some(name) } => Request::Retry(Some(step(name)?)),
-            Operation::Rollback => Request::Rollback,
-            Operation::Hold { .. } => Request::Hold,
-            Operation::Complete { step: name, .. } => Request::Complete(step(name)?),
-            Operation::Skip { step: name } => Request::Skip(step(name)?),
-            Operation::Resolve { step: name } => Request::Resolve(step(name)?),
-            Operation::Abandon { step: name } => Request::Abandon(step(name)?),
-            Operation::Signal { id, .. } => Request::Signal(id.clone()),
-            Operation::Approve { step } => Request::Approve(waiting(step)?),
-            Operation::Deny { step } => Request::Deny(waiting(step)?),
-        })
     }
 
     /// What is written for a request that fits.
@@ -221,14 +199,14 @@ impl Engine {
                 Event::HoldSet { until: now.plus(*time) }.into()
             }
             (Request::Approve(step), _) => {
-                self.0.may_decide(run, *step, asked)?;
+                may_decide(run, *step, asked)?;
                 let by = serde_json::json!({"approved_by": asked.actor, "reason": asked.reason});
                 let output = Json::of(&by).map_err(|error| mistake(error.to_string()))?;
                 check_context(run, &output)?;
                 Event::StepCompleted { step: *step, output, by: By::Approval }.into()
             }
             (Request::Deny(step), _) => {
-                self.0.may_decide(run, *step, asked)?;
+                may_decide(run, *step, asked)?;
                 self.0.denied(run, *step, asked).into()
             }
             (Request::Resolve(step), _) => Outside {
@@ -321,18 +299,6 @@ impl Inner {
         check_context(run, set)
     }
 
-    /// Whether the list of steps lets this person decide.
-    fn may_decide(&self, run: &Run, step: StepIdx, asked: &Asked) -> Result<(), Error> {
-        let plan = run.state.plan();
-        let Some(deciders) = crate::builtin::deciders(plan.step(step)) else { return Ok(()) };
-        if deciders.iter().any(|name| *name == asked.actor) {
-            return Ok(());
-        }
-        let names: Vec<_> = deciders.iter().map(|name| format!("`{name}`")).collect();
-        let (name, who, names) = (plan.name(step), &asked.actor, names.join(" or "));
-        Err(mistake(format!("`{who}` may not decide on step {step} `{name}`: expected {names}")))
-    }
-
     /// A denied step fails for good and clean.
     fn denied(&self, run: &Run, step: StepIdx, asked: &Asked) -> Event {
         let failure = Failure {
@@ -349,6 +315,31 @@ impl Inner {
     }
 }
 
+/// The request that an operation makes of this run.
+fn request_of(run: &Run, operation: &Operation) -> Result<Request, Error> {
+    let step = |name: &str| run.state.plan().find(name).map_err(mistake);
+    let waiting = |name: &Option<String>| match name {
+        Some(name) => step(name),
+        None => awaiting_approval(run),
+    };
+    Ok(match operation {
+        Operation::Cancel => Request::Cancel,
+        Operation::Pause => Request::Pause,
+        Operation::Resume { .. } => Request::Resume,
+        Operation::Retry { step: None } => Request::Retry(None),
+        Operation::Retry { step: Some(name) } => Request::Retry(Some(step(name)?)),
+        Operation::Rollback => Request::Rollback,
+        Operation::Hold { .. } => Request::Hold,
+        Operation::Complete { step: name, .. } => Request::Complete(step(name)?),
+        Operation::Skip { step: name } => Request::Skip(step(name)?),
+        Operation::Resolve { step: name } => Request::Resolve(step(name)?),
+        Operation::Abandon { step: name } => Request::Abandon(step(name)?),
+        Operation::Signal { id, .. } => Request::Signal(id.clone()),
+        Operation::Approve { step } => Request::Approve(waiting(step)?),
+        Operation::Deny { step } => Request::Deny(waiting(step)?),
+    })
+}
+
 /// The one step that waits for an approval; if none does, one that does not fit.
 fn awaiting_approval(run: &Run) -> Result<StepIdx, Error> {
     let (plan, steps) = (run.state.plan(), run.state.steps());
@@ -361,55 +352,6 @@ fn awaiting_approval(run: &Run) -> Result<StepIdx, Error> {
         return Err(mistake(format!("several steps wait for approval: expected one of {names}")));
     }
     Ok(waiting.first().copied().unwrap_or(plan.len()))
-}
-
-fn mistake(text: String) -> Error {
-    Error::Mistakes(Mistakes(vec![text]))
-}
-
-fn check_context(run: &Run, more: &Json) -> Result<(), Error> {
-    let size = Context::of_run(&run.spec.inputs, &run.state).size() + more.as_str().len();
-    let most = limits::CONTEXT_BYTES;
-    if size > most {
-        return Err(mistake(format!(
-            "with this the context has {size} bytes; at most {most} are allowed"
-        )));
-    }
-    Ok(())
-}
-
-fn check_signal(name: &str, payload: &Json, id: Option<&str>) -> Result<(), Error> {
-    let mut mistakes = Vec::new();
-    for (what, text) in [("signal's name", Some(name)), ("signal's id", id)] {
-        let size = text.map_or(1, str::len);
-        if size == 0 || size > limits::NAME_BYTES {
-            let most = limits::NAME_BYTES;
-            mistakes.push(format!("{what} has {size} bytes: expected 1 to {most}"));
-        }
-    }
-    if payload.members().is_none() {
-        let kind = crate::recipe::kind_of(&payload.value());
-        mistakes.push(format!("signal's payload is {kind}: expected a JSON object"));
-    }
-    let (size, most) = (payload.as_str().len(), limits::OUTPUT_BYTES);
-    if size > most {
-        mistakes.push(format!("signal's payload has {size} bytes; at most {most} are allowed"));
-    }
-    Mistakes(mistakes).none_or()
-}
-
-fn check_asked(asked: &Asked) -> Result<(), Error> {
-    let most = limits::NAME_BYTES;
-    let mut mistakes = Vec::new();
-    if asked.actor.len() > most {
-        mistakes.push(format!("actor: {} bytes; at most {most} are allowed", asked.actor.len()));
-    }
-    let reason = asked.reason.as_ref().map_or(0, String::len);
-    if reason > limits::ERROR_BYTES {
-        let most = limits::ERROR_BYTES;
-        mistakes.push(format!("reason: {reason} bytes; at most {most} are allowed"));
-    }
-    Mistakes(mistakes).none_or()
 }
 
 fn does_not_fit(run: &Run, request: &Request) -> Error {

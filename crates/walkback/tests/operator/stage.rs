@@ -7,9 +7,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use walkback::clock::{Clock, SystemClock};
 use walkback::describe::SagaView;
 use walkback::engine::{Asked, Enlistment, Operation};
 use walkback::ledger::Row;
+use walkback::time::Timestamp;
 use walkback::worker::Until;
 use walkback::{
     Attempt, Context, DynamicStep, Effect, Engine, Error, Json, MemoryStore, Options, Order,
@@ -134,7 +136,11 @@ impl Stage {
     /// Works until the saga waits or rests, and no longer.
     pub(crate) async fn settle(&mut self, id: SagaId) -> SagaView {
         self.work().await;
-        let still = |saga: &SagaView| saga.status.at_rest() || saga.waiting_for.is_some();
+        let still = |saga: &SagaView| {
+            let later = |at: Timestamp| at > SystemClock.now();
+            let waits = saga.waiting_for.as_ref();
+            saga.status.at_rest() || waits.is_some_and(|wait| wait.until.is_none_or(later))
+        };
         let saga = self.until(id, still).await;
         self.stop().await;
         saga
