@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::commands::{
-    backup, bench, completions, ledger, list, operator, plan, run, show, start, verify, watch, work,
+    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan, run, show,
+    start, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -27,8 +28,8 @@ Examples:
       Two steps forward, and back again.
   walkback run --file examples/hello.yaml --json | jq .status
       A saga from a file, for a script.
-  walkback list --status parked --status failed
-      What needs a person.
+  walkback attention
+      What needs a person, and the commands that end it.
 
 Exit codes:
     0  completed, or the command did what it says
@@ -126,6 +127,13 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     #[command(flatten)]
     Operator(operator::Verb),
+    /// Say why a saga stands as it does, and which commands fit.
+    Explain(explain::ExplainArgs),
+    /// Say what needs a person: cause, age, what is left, and the command that ends it.
+    #[command(after_long_help = attention::EXAMPLES)]
+    Attention(attention::AttentionArgs),
+    /// Show what changed in a saga between two rows of its ledger.
+    Diff(diff::DiffArgs),
     /// Show what a saga would do, forward and back, without starting it.
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(Box<plan::PlanArgs>),

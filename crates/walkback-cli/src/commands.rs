@@ -11,9 +11,12 @@ use crate::output::Out;
 use crate::store::{self, Place};
 
 pub(crate) mod ask;
+pub(crate) mod attention;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod kinds;
 pub(crate) mod ledger;
 pub(crate) mod list;
@@ -79,7 +82,10 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Ledger(args) => ledger::run(app, args).await,
         Command::Watch(args) => watch::run(app, args).await,
         Command::Operator(verb) => operator::run(app, verb).await,
-        Command::Plan(args) => plan::run(app, *args),
+        Command::Explain(args) => explain::run(app, args).await,
+        Command::Attention(args) => attention::run(app, args).await,
+        Command::Diff(args) => diff::run(app, args).await,
+        Command::Plan(args) => plan::run(app, *args).await,
         Command::Kinds => kinds::run(app),
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,

@@ -8,6 +8,7 @@ use crate::args::Global;
 use crate::failure::Failure;
 
 pub(crate) mod document;
+pub(crate) mod explanation;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod plan;

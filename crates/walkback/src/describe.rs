@@ -1,8 +1,8 @@
 //! What the engine and the registry tell of sagas, plans, steps and kinds.
 
 pub use crate::engine::{
-    NoUndoView, OptionsView, ParkedView, Place, PlanView, PlannedStep, PlannedUndo, Residue,
-    RetryView, SagaView, StepResult, Waiting,
+    Explanation, Next, NoUndoView, OptionsView, ParkedView, Place, PlanView, PlannedStep,
+    PlannedUndo, Residue, RetryView, SagaView, StepResult, Waiting, WalkBack, WalkBackStep,
 };
 pub use crate::registry::{KindDescription, StepDescription};
 pub use crate::time::Span;

@@ -21,16 +21,20 @@ use crate::store::{
 use crate::wiring;
 use crate::worker::{Local, Order as WorkerOrder, Worker};
 
+mod explain;
 mod operate;
 mod plan;
 mod start;
 mod view;
+mod walk_back;
 
+pub use explain::{Explanation, Next};
 pub(crate) use operate::Outside;
 pub use operate::{Asked, Operation};
 
 pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
 pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
+pub use walk_back::{WalkBack, WalkBackStep};
 
 /// How often to look at a run that another process works on.
 const LOOK: Duration = Duration::from_millis(100);
@@ -188,6 +192,21 @@ impl Engine {
     /// If there is none of this id, or the store cannot be used.
     pub async fn show_saga(&self, id: SagaId) -> Result<SagaView, Error> {
         Ok(SagaView::full(&self.0.load(id).await?, &self.0.progress))
+    }
+
+    /// The saga as it was after row `seq` of its ledger.
+    ///
+    /// # Errors
+    /// If there is no such row, or no saga of this id.
+    pub async fn show_saga_at(&self, id: SagaId, seq: u64) -> Result<SagaView, Error> {
+        let mut stored = self.0.store.load(id).await?.ok_or(Error::NotFound(id))?;
+        let last = stored.rows.len() as u64 - 1;
+        if seq > last {
+            let text = format!("saga {id} has no row {seq}: expected one from 0 to {last}");
+            return Err(Error::Mistakes(Mistakes(vec![text])));
+        }
+        stored.rows.retain(|row| row.seq <= seq);
+        Ok(SagaView::full(&self.0.fold(stored)?, &self.0.progress))
     }
 
     /// The results of a saga's steps. Writing one is the engine's own business: a result is what

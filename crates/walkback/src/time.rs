@@ -76,14 +76,21 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Reads a duration as a person writes it: `10s`, `1h 30m`, `250ms`.
+/// Reads a duration as a person writes it: `10s`, `1h 30m`, `250ms`, `2d` (of 24 hours each).
+///
+/// ```
+/// use walkback::time::parse_duration;
+/// assert_eq!(parse_duration("1d 2h").unwrap(), std::time::Duration::from_hours(26));
+/// assert!(parse_duration("1 month").is_err());
+/// ```
 ///
 /// # Errors
 /// What is wrong with the text, and what was expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let read = text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-    read.ok_or_else(|| {
-        format!("`{text}` is no duration: expected one like `10s`, `5m` or `1h 30m`")
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let read = text.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(days).ok());
+    read.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| {
+        format!("`{text}` is no duration: expected one like `10s`, `1h 30m` or `2d`")
     })
 }
 

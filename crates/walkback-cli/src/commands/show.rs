@@ -13,10 +13,17 @@ use crate::output::{saga, steps};
 pub(crate) struct ShowArgs {
     /// The saga.
     id: SagaId,
+    /// As it was after this row of its ledger.
+    #[arg(long, value_name = "SEQ")]
+    at: Option<u64>,
 }
 
 pub(crate) async fn run(app: &App, args: ShowArgs) -> Outcome {
-    let view = app.engine()?.show_saga(args.id).await?;
+    let engine = app.engine()?;
+    let view = match args.at {
+        Some(seq) => engine.show_saga_at(args.id, seq).await?,
+        None => engine.show_saga(args.id).await?,
+    };
     if app.out.json {
         app.out.json(&view)?;
         return Ok(Exit::Done);

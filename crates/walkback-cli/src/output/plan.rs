@@ -1,6 +1,8 @@
 //! A plan for people: the way forward, then the way back.
 
-use walkback::describe::{NoUndoView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
+use walkback::describe::{
+    NoUndoView, Place, PlanView, PlannedStep, PlannedUndo, RetryView, WalkBack,
+};
 
 use crate::output::Out;
 use crate::output::table::{Fit, Table, number, text};
@@ -20,6 +22,29 @@ pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
         lines.push("Steps in a bracket run together, and go back together.".to_owned());
         lines.push("├ begins the next of them.".to_owned());
     }
+    lines
+}
+
+/// What would be undone, step by step.
+pub(crate) fn walk_back(back: &WalkBack, out: &Out) -> Vec<String> {
+    let undone = back.steps.iter().filter(|step| step.undo).count();
+    let plural = if undone == 1 { "" } else { "s" };
+    let mut lines = vec![out.bold(&format!("back      {undone} step{plural} to undo"))];
+    let mut table = Table::new(&["#", "STEP", "SCOPE", "UNDO", "WHY"]);
+    for step in &back.steps {
+        let cells = vec![
+            number(Some(step.step_idx)),
+            text(&step.step),
+            text(step.scope.as_deref().unwrap_or_default()),
+            text(if step.undo { "yes" } else { "no" }),
+        ];
+        table.row(cells, step.why);
+    }
+    lines.extend(table.lines(out, Fit::Beneath));
+    lines.push(match back.by {
+        "none" => "it walks back already".to_owned(),
+        by => format!("begin it  walkback {by} {}", back.id),
+    });
     lines
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
+use crate::running::Running;
 
 /// A saga whose undo of step 0 fails for good while the file `jam` is there.
 fn jammed(desk: &Desk) -> String {
@@ -143,4 +144,104 @@ fn many_are_counted_first_and_asked_with_yes() {
     assert_eq!(desk.run(&["pause"]).code, 2);
     let both = desk.run(&["pause", "01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e", "--all"]);
     assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[test]
+fn attention_names_the_cause_and_the_command_that_ends_it() {
+    let desk = Desk::new();
+    let none = desk.run(&["attention"]);
+    assert_eq!((none.code, &*none.err), (0, "nothing needs a person\n"));
+    let id = jammed(&desk);
+    let ran = desk.run(&["attention"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    insta::assert_snapshot!(ran.stable());
+    let found = desk.run(&["attention", "--kind", "site", "--json"]).json();
+    let command = found[0]["next"][0]["command"].as_str().unwrap();
+    assert_eq!(command, format!("walkback retry {id}"));
+    std::fs::remove_file(desk.path().join("jam")).unwrap();
+    let args: Vec<_> = command.split(' ').skip(1).collect();
+    assert_eq!(desk.run(&args).code, 0);
+    assert_eq!(desk.run(&["work", "--until-idle"]).code, 0);
+    assert_eq!(desk.run(&["attention", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn explain_says_what_is_waited_for_and_what_can_be_done() {
+    let desk = Desk::new();
+    let steps = r#"["echo", {"approve": {"by": ["grace", "alan"], "within": "2d"}}]"#;
+    let id = desk.start(steps).to_string();
+    let pending = desk.run(&["explain", &id]);
+    assert!(pending.out.contains("no worker has taken it from queue `default` yet"), "{pending:?}");
+    let worker = Running::begin(&desk, &["work"]);
+    while desk.run(&["show", &id, "--json"]).json()["waiting_for"].is_null() {}
+    worker.signal("TERM");
+    worker.end();
+    let ran = desk.run(&["explain", &id]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    insta::assert_snapshot!(ran.stable());
+    let refused = desk.run(&["explain", "01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+}
+
+#[test]
+fn a_plan_of_a_cancel_is_what_the_cancel_does() {
+    let desk = Desk::new();
+    let steps =
+        r#"["echo", ["echo", {"step": "echo", "scope": "b"}], {"sleep": {"for": "1h"}}, "echo"]"#;
+    let id = desk.start(steps).to_string();
+    let worker = Running::begin(&desk, &["work"]);
+    while desk.run(&["show", &id, "--json"]).json()["waiting_for"].is_null() {}
+    worker.signal("TERM");
+    worker.end();
+    let planned = desk.run(&["plan", "--cancel", &id, "--json"]).json();
+    let undone: Vec<_> = planned["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["undo"] == true)
+        .map(|step| step["step_idx"].clone())
+        .collect();
+    assert_eq!(json!(undone), json!([2, 1, 0]));
+    let shown = desk.run(&["plan", "--cancel", &id]);
+    insta::assert_snapshot!(shown.stable());
+    assert_eq!(desk.run(&["cancel", &id]).code, 0);
+    assert_eq!(desk.run(&["work", "--until-idle"]).code, 0);
+    let statuses: Vec<_> = show(&desk, &id)["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["status"].clone())
+        .collect();
+    assert_eq!(
+        json!(statuses),
+        json!(["compensated", "compensated", "compensated", "failed", "pending"])
+    );
+    let over = desk.run(&["plan", "--cancel", &id]);
+    assert_eq!(over.code, 5, "{over:?}");
+    assert_eq!(desk.run(&["plan", "--cancel", &id, "--steps", "echo"]).code, 2);
+}
+
+#[test]
+fn a_saga_is_shown_as_it_was_and_compared() {
+    let desk = Desk::new();
+    let id = desk.run(&["run", "--steps", "echo,fail", "--json"]).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let at = |seq: &str| desk.run(&["show", &id, "--at", seq, "--json"]).json();
+    assert_eq!((&at("0")["status"], &at("2")["status"]), (&json!("pending"), &json!("running")));
+    assert_eq!(at("6"), show(&desk, &id));
+    let beyond = desk.run(&["show", &id, "--at", "7"]);
+    assert_eq!(beyond.code, 2, "{beyond:?}");
+    assert!(beyond.err.contains("has no row 7: expected one from 0 to 6"), "{beyond:?}");
+    let changes = desk.run(&["diff", &id, "2", "4", "--json"]).json();
+    let status = json!({"at": "status", "from": "running", "to": "compensating"});
+    assert!(changes.as_array().unwrap().contains(&status), "{changes}");
+    let same = desk.run(&["diff", &id, "3", "3"]);
+    assert_eq!((same.code, &*same.out, &*same.err), (0, "", "no difference\n"));
+    assert!(
+        desk.run(&["diff", &id, "5", "6"])
+            .out
+            .contains("status  \"compensating\" → \"rolled_back\"")
+    );
 }

@@ -354,7 +354,7 @@ fn awaiting_approval(run: &Run) -> Result<StepIdx, Error> {
     Ok(waiting.first().copied().unwrap_or(plan.len()))
 }
 
-fn does_not_fit(run: &Run, request: &Request) -> Error {
+pub(super) fn does_not_fit(run: &Run, request: &Request) -> Error {
     let status = run.state.status();
     let going = matches!(status, Status::Pending | Status::Running | Status::Parked);
     let pivot = *request == Request::Cancel && going && !run.state.turned();

@@ -19,6 +19,11 @@ impl State {
         self.plan.facts(idx).undo && self.steps[idx].made() != Made::Nothing
     }
 
+    /// Whether the walk back has, or had, something to do at step `idx`.
+    pub fn owes_undo(&self, idx: StepIdx) -> bool {
+        self.has_to_undo(idx)
+    }
+
     /// Whether the walk back is done with step `idx`.
     fn behind_us(&self, idx: StepIdx) -> bool {
         self.steps[idx].undo.ended() || !self.has_to_undo(idx)
