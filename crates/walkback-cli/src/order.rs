@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use walkback::{Definition, Order, time::parse_duration};
+use walkback::time::{Timestamp, parse_duration, parse_moment};
+use walkback::{Definition, Order};
 
 use crate::failure::Failure;
 
@@ -29,6 +30,12 @@ pub(crate) struct OrderArgs {
     /// Walk back if it is not done so long after its start: `90s`, `1h 30m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     deadline: Option<Duration>,
+    /// Begin so much later and not at once: `90s`, `2d`.
+    #[arg(long = "in", value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
+    within: Option<Duration>,
+    /// Begin at this moment and not at once: `2026-12-24T08:00:00Z`.
+    #[arg(long, value_name = "MOMENT", value_parser = parse_moment)]
+    at: Option<Timestamp>,
     /// Only workers that serve this queue take it.
     #[arg(long, value_name = "QUEUE", default_value = "default")]
     queue: String,
@@ -79,6 +86,12 @@ impl OrderArgs {
         }
         if let Some(key) = self.key {
             order = order.key(key);
+        }
+        if let Some(time) = self.within {
+            order = order.begin_in(time);
+        }
+        if let Some(moment) = self.at {
+            order = order.begin_at(moment);
         }
         if let Some(after) = self.deadline {
             order = order.deadline(after);

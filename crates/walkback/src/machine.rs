@@ -50,6 +50,8 @@ pub struct State {
     deadline: Option<Timestamp>,
     steps: Vec<StepState>,
     accepted: bool,
+    /// Nothing begins before this moment.
+    starts_at: Option<Timestamp>,
     turned: Option<Reason>,
     cancel_requested: bool,
     paused: Option<Timestamp>,
@@ -186,6 +188,7 @@ impl State {
             deadline,
             steps,
             accepted: false,
+            starts_at: None,
             turned: None,
             cancel_requested: false,
             paused: None,
@@ -222,6 +225,7 @@ impl State {
         }
         match event {
             Event::Accepted => self.accepted = true,
+            Event::StartDelayed { until } => return self.start_delayed(*until),
             Event::StepStarted { step, attempt } => return self.step_started(at, *step, *attempt),
             Event::StepCompleted { step, output, by } => {
                 return self.step_completed(at, *step, output, *by);
@@ -275,6 +279,16 @@ impl State {
     /// Whether its bodies must have the process to themselves (rule S15).
     pub fn runs_alone(&self) -> bool {
         self.deaths >= DEATHS_BEFORE_ALONE
+    }
+
+    /// Whether any step was begun.
+    pub(crate) fn ever_begun(&self) -> bool {
+        self.steps.iter().any(StepState::ever_begun)
+    }
+
+    /// Before which moment nothing begins, while nothing has.
+    pub(crate) fn starts_at(&self) -> Option<Timestamp> {
+        self.starts_at.filter(|_| !self.ever_begun())
     }
 
     /// How far step `idx` is.
@@ -346,7 +360,7 @@ impl State {
             true => Status::RolledBack,
             false if self.parked().is_some() => Status::Parked,
             false if self.turned() => Status::Compensating,
-            false if self.steps.iter().any(StepState::ever_begun) => Status::Running,
+            false if self.ever_begun() => Status::Running,
             false => Status::Pending,
         }
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::definition::Definition;
 use crate::json::{Json, JsonError};
 use crate::recipe::{StepRef, Steps};
+use crate::time::Timestamp;
 
 /// A kind of saga whose order form has a type: the value is what a run of it is started with.
 ///
@@ -70,6 +71,14 @@ pub struct Order {
     pub(crate) queue: String,
     pub(crate) priority: i32,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) begin: Option<Begin>,
+}
+
+/// When a run begins, if not at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begin {
+    At(Timestamp),
+    In(Duration),
 }
 
 impl Order {
@@ -82,6 +91,7 @@ impl Order {
             queue: "default".to_owned(),
             priority: 0,
             deadline: None,
+            begin: None,
         }
     }
 
@@ -146,10 +156,25 @@ impl Order {
         self
     }
 
-    /// Walks back if it is not done so long after its start.
+    /// Walks back if it is not done so long after its start; after the moment at which it begins,
+    /// where that is delayed.
     #[must_use]
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = Some(after);
+        self
+    }
+
+    /// Begins at this moment and not at once; one that has passed is at once.
+    #[must_use]
+    pub fn begin_at(mut self, moment: Timestamp) -> Self {
+        self.begin = Some(Begin::At(moment));
+        self
+    }
+
+    /// Begins so much later and not at once.
+    #[must_use]
+    pub fn begin_in(mut self, time: Duration) -> Self {
+        self.begin = Some(Begin::In(time));
         self
     }
 }

@@ -94,6 +94,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Reads a moment as a person writes it: RFC 3339 with an offset, `2026-12-24T08:00:00Z`.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    let read = text.parse::<jiff::Timestamp>().ok();
+    let moment = read.map(|moment| Timestamp::from_micros(moment.as_microsecond()));
+    moment
+        .filter(|moment| *moment <= Timestamp::LAST)
+        .ok_or_else(|| format!("`{text}` is no moment: expected one like `2026-12-24T08:00:00Z`"))
+}
+
 /// A duration that files write as `10s`, for serde.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span(pub Duration);

@@ -64,11 +64,12 @@ pub(crate) fn wait(waiting: &Waiting) -> String {
     let what = match (waiting.what, &waiting.name) {
         ("retry", _) => "tries again".to_owned(),
         ("timer", _) => "goes on".to_owned(),
+        ("start", _) => "begins".to_owned(),
         (what, Some(name)) => format!("waits for {what} `{name}`"),
         (what, None) => format!("waits for {what}"),
     };
     match (waiting.until, waiting.what) {
-        (Some(at), "retry" | "timer") => format!("{what} {}", time::until(at)),
+        (Some(at), "retry" | "timer" | "start") => format!("{what} {}", time::until(at)),
         (Some(at), _) => format!("{what}, at most until {}", time::moment(at)),
         (None, _) => what,
     }

@@ -245,3 +245,33 @@ fn a_saga_is_shown_as_it_was_and_compared() {
             .contains("status  \"compensating\" → \"rolled_back\"")
     );
 }
+
+#[test]
+fn a_start_is_delayed_by_a_time_or_to_a_moment() {
+    let desk = Desk::new();
+    let start = ["start", "--steps", "echo"];
+    let delayed = |how: &[&str]| desk.run(&[&start[..], how].concat());
+    assert_eq!(delayed(&["--in", "2d"]).code, 0);
+    assert_eq!(delayed(&["--at", "2999-01-01T00:00:00Z", "--deadline", "1h"]).code, 0);
+    assert_eq!(delayed(&["--at", "2020-01-01T00:00:00+02:00"]).code, 0);
+    for (how, expected) in [
+        (&["--at", "tomorrow"][..], "`tomorrow` is no moment: expected one like"),
+        (&["--in", "soon"], "`soon` is no duration"),
+        (&["--in", "1h", "--at", "2999-01-01T00:00:00Z"], "cannot be used with"),
+    ] {
+        let refused = delayed(how);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.err.contains(expected), "{refused:?}");
+    }
+    let listed = desk.run(&["list"]);
+    assert!(listed.out.contains("step 0 begins in 1d 23h"), "{listed:?}");
+    let worker = Running::begin(&desk, &["work"]);
+    let completed = ["list", "--status", "completed", "--json"];
+    while desk.run(&completed).json().as_array().unwrap().is_empty() {}
+    worker.signal("TERM");
+    worker.end();
+    assert_eq!(
+        desk.run(&["list", "--status", "pending", "--json"]).json().as_array().unwrap().len(),
+        2
+    );
+}

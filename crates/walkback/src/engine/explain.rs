@@ -179,6 +179,7 @@ fn waits(run: &Run, waiting: &Waiting) -> String {
             "could not be undone yet, and is tried again".to_owned()
         }
         ("retry", _) => "failed, and is tried again".to_owned(),
+        ("start", _) => "begins at the moment that its order names".to_owned(),
         ("signal", Some(name)) => format!("waits for the signal `{name}`"),
         ("approval", _) => match crate::builtin::deciders(used) {
             Some(who) => format!("waits for an approval by {}", who.join(" or ")),

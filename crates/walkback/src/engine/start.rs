@@ -14,7 +14,7 @@ use crate::machine::{Event, Status};
 use crate::recipe::Steps;
 use crate::registry::Kind;
 use crate::run::Run;
-use crate::saga::{Order, What};
+use crate::saga::{Begin, Order, What};
 use crate::store::{NewRun, Spec, Started, StoreError, Transition};
 use crate::wiring;
 use crate::worker::Order as WorkerOrder;
@@ -54,6 +54,10 @@ impl Engine {
         let stored: Arc<str> =
             serde_json::to_string(&steps).map_err(|e| mistake(e.to_string()))?.into();
         let now = self.0.clock.now();
+        let starts_at = order.begin.map(|begin| match begin {
+            Begin::At(moment) => moment,
+            Begin::In(time) => now.plus(time),
+        });
         let spec = Spec {
             id,
             kind: kind.into(),
@@ -63,13 +67,16 @@ impl Engine {
             labels: order.labels,
             queue: order.queue.into(),
             priority: order.priority,
-            deadline: order.deadline.map(|after| now.plus(after)),
+            deadline: order.deadline.map(|after| starts_at.unwrap_or(now).plus(after)),
             created_at: now,
         };
         let plan = self.0.plan(&spec.steps).map_err(|e| mistake(e.to_string()))?;
         let mut run = Run::new(spec.clone(), plan);
         let writer = Writer { claim: ClaimId::NONE, fence: 0, at: now, actor: None, remark: None };
-        let rows = vec![run.record(&Event::Accepted, &writer)?];
+        let mut rows = vec![run.record(&Event::Accepted, &writer)?];
+        if let Some(until) = starts_at {
+            rows.push(run.record(&Event::StartDelayed { until }, &writer)?);
+        }
         let new = NewRun { spec, rows, head: run.head() };
         self.accept(run, new).await
     }

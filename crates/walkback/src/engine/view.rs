@@ -55,7 +55,7 @@ pub struct SagaView {
 /// What a saga waits for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waiting {
-    /// `timer`, `retry`, `signal` or `approval`.
+    /// `start`, `timer`, `retry`, `signal` or `approval`.
     pub what: &'static str,
     /// The step that waits.
     pub step_idx: StepIdx,
@@ -225,6 +225,9 @@ fn waiting_for(state: &State) -> Option<Waiting> {
         return None;
     }
     let waiting = |what, step_idx, name, until| Some(Waiting { what, step_idx, name, until });
+    if let Some(until) = state.starts_at().filter(|_| !state.turned()) {
+        return waiting("start", state.current_step(), None, Some(until));
+    }
     state.steps().iter().enumerate().find_map(|(idx, step)| {
         if state.turned() {
             return match step.undo {

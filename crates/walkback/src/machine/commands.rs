@@ -89,7 +89,8 @@ impl State {
         let step = &self.steps[idx];
         match &step.forward {
             Forward::Idle => {
-                commands.push(Command::Execute { step: idx, not_before: Timestamp::default() });
+                let not_before = self.starts_at().unwrap_or_default();
+                commands.push(Command::Execute { step: idx, not_before });
             }
             Forward::LookAgainAt(at) => {
                 commands.push(Command::Execute { step: idx, not_before: *at });

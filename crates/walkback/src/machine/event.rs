@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub enum Event {
     /// The run was accepted; always the first.
     Accepted,
+    /// Nothing begins before this moment.
+    StartDelayed { until: Timestamp },
     /// An `execute` is about to begin: its intent.
     StepStarted { step: StepIdx, attempt: u32 },
     /// The step is done, and this is what it put out.
@@ -89,6 +91,7 @@ impl Event {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::StartDelayed { .. } => "start_delayed",
             Self::StepStarted { .. } => "step_started",
             Self::StepCompleted { .. } => "step_completed",
             Self::StepFailed { .. } => "step_failed",

@@ -4,7 +4,7 @@ use crate::json::Json;
 use crate::limits;
 use crate::machine::{
     Applied, DEATHS_BEFORE_ALONE, Event, Forward, Made, ParkReason, Reason, Request, Signal, State,
-    Undo, Verdict, permit::status_is_end,
+    Status, Undo, Verdict, permit::status_is_end,
 };
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
@@ -31,6 +31,14 @@ impl State {
         if suspect && died {
             self.deaths += 1;
         }
+        Ok(())
+    }
+
+    pub(super) fn start_delayed(&mut self, until: Timestamp) -> Applied {
+        if self.status() != Status::Pending {
+            return Err("only what has not begun is delayed");
+        }
+        self.starts_at = Some(until);
         Ok(())
     }
 

@@ -207,6 +207,7 @@ suite! { $
         the_first_and_the_last_moment_come_back;
     kinds:
         a_row_accepted_comes_back
+        a_row_start_delayed_comes_back
         a_row_started_comes_back
         a_row_completed_by_its_body_comes_back
         a_row_completed_by_a_probe_comes_back

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use walkback::engine::{Asked, Operation};
-use walkback::{Json, SagaId, Status};
+use walkback::time::Timestamp;
+use walkback::{Json, Order, SagaId, Status};
 
 use crate::stage::{STORES, Stage, steps};
 
@@ -183,4 +184,29 @@ async fn what_a_signal_may_not_be_is_said_all_at_once() {
                     signal's id has 201 bytes: expected 1 to 200\n\
                     signal's payload is a list: expected a JSON object";
     assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn a_delayed_start_waits_for_its_moment_and_can_be_cancelled_before() {
+    for store in STORES {
+        let mut stage = Stage::new(store);
+        let order = || Order::steps(["make"]);
+        let later =
+            stage.engine.start_saga(order().begin_in(Duration::from_hours(1))).await.unwrap();
+        let soon =
+            stage.engine.start_saga(order().begin_in(Duration::from_millis(30))).await.unwrap();
+        let past = stage.engine.start_saga(order().begin_at(Timestamp::default())).await.unwrap();
+        stage.work().await;
+        for id in [soon.id, past.id] {
+            assert_eq!(stage.engine.wait_for_rest(id).await.unwrap(), Status::Completed);
+        }
+        let (soon, waits) = (stage.show(soon.id).await, stage.show(later.id).await);
+        assert!(soon.started_at.unwrap().since(soon.created_at) >= Duration::from_millis(30));
+        assert_eq!(waits.status, Status::Pending);
+        assert_eq!(waits.waiting_for.unwrap().what, "start");
+        assert!(stage.ask(later.id, &Operation::Cancel).await.unwrap());
+        assert_eq!(stage.show(later.id).await.status, Status::RolledBack);
+        stage.stop().await;
+        stage.verify().await;
+    }
 }

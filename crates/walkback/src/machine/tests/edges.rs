@@ -14,6 +14,7 @@ fn events() -> Vec<(&'static str, Event)> {
     let error = String::new;
     vec![
         ("accepted", Event::Accepted),
+        ("delayed", Event::StartDelayed { until }),
         ("started", Event::StepStarted { step: 0, attempt: 1 }),
         ("started again", Event::StepStarted { step: 0, attempt: 2 }),
         ("done", completed(0, By::Execute)),
@@ -89,7 +90,7 @@ fn nothing_happens_before_a_run_is_accepted_and_that_happens_once() {
 
 #[test]
 fn a_pending_run_can_start_its_first_step() {
-    also(&one(), &["started", "step parked"]);
+    also(&one(), &["started", "step parked", "delayed"]);
 }
 
 #[test]

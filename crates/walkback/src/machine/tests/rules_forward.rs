@@ -222,6 +222,15 @@ fn signals_are_kept_first_in_first_out_and_once_by_id() {
     assert!(run.state.first_signal("s").is_none());
 }
 
+/// A start that is delayed begins at its moment; what has begun is not delayed.
+#[test]
+fn a_delayed_run_begins_at_its_moment() {
+    let mut run = run(&json!(["a", "b"]));
+    run.does(&Event::StartDelayed { until: at(50) });
+    run.wants(&[Command::Execute { step: 0, not_before: at(50) }]).is(Status::Pending);
+    run.runs([0]).wants(&[execute(1)]).refuses(&Event::StartDelayed { until: at(60) });
+}
+
 /// S16: a wait expires at its moment; a signal that came first is delivered instead.
 #[test]
 fn a_wait_expires_unless_its_signal_came_first() {

@@ -70,6 +70,7 @@ macro_rules! kinds {
 
 kinds! {
     a_row_accepted_comes_back: Event::Accepted;
+    a_row_start_delayed_comes_back: Event::StartDelayed { until: at(42) };
     a_row_started_comes_back: Event::StepStarted { step: 1, attempt: 3 };
     a_row_completed_by_its_body_comes_back: done(By::Execute);
     a_row_completed_by_a_probe_comes_back: done(By::Probe);
