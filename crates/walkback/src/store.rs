@@ -73,7 +73,8 @@ pub trait Coordination: Send + Sync {
     /// Ends what `enlist` began: the worker gets no more runs, and those it owns are orphaned.
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()>;
 
-    /// Claims due runs nobody owns, by priority and then by how long they are due.
+    /// Claims due runs nobody owns, by priority and then by how long they are due. A worker that is
+    /// not enlisted any more is told so.
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>>;
 
     /// When the next run that nobody owns is due, in these queues.
@@ -338,6 +339,12 @@ pub enum StoreError {
     /// The disk has no room left.
     #[error("store `{place}`: the disk is full; nothing was written")]
     Full {
+        /// Which store.
+        place: String,
+    },
+    /// The worker is none any more: it has left, or was taken for dead and others have its runs.
+    #[error("store `{place}`: this worker is not enlisted any more; others have its sagas")]
+    NotEnlisted {
         /// Which store.
         place: String,
     },

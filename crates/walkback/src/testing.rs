@@ -6,9 +6,11 @@ pub mod conformance;
 mod crash;
 mod faulty;
 mod shapes;
+mod simulation;
 mod world;
 
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
-pub use faulty::{Fault, Faults, Faulty};
+pub use faulty::{Fault, Faults, Faulty, Planted};
 pub use shapes::{Does, Scenario, scenarios};
+pub use simulation::{Simulated, simulate};
 pub use world::World;

@@ -273,6 +273,10 @@ impl Inner {
         let layers = [&run.spec.inputs].into_iter().chain(run.state.edits()).chain([set]);
         let members = layers.flat_map(|layer| layer.members().unwrap_or_default());
         let inputs = Json::of(&members.collect::<std::collections::BTreeMap<_, _>>());
+        if run.state.turned() {
+            mistakes
+                .push("the saga walks back: its inputs are edited only to go forward".to_owned());
+        }
         if set.members().is_none() {
             mistakes.push("the edits are no object: expected fields with their values".to_owned());
         }

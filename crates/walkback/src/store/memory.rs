@@ -8,7 +8,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
     Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
-    Started, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+    Started, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -25,9 +25,10 @@ struct Kept {
     runs: BTreeMap<SagaId, KeptRun>,
     keys: HashMap<String, SagaId>,
     provisioned: Vec<Provisioned>,
-    worker: Option<WorkerInfo>,
-    /// Writes by others than owners: what `version` counts.
-    outsiders: u64,
+    /// Who works here: any number, as every claim is fenced.
+    workers: Vec<WorkerId>,
+    /// Changes by others than owners: what `version` counts.
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl KeptRun {
 
 impl Kept {
     fn works(&self, worker: WorkerId) -> bool {
-        self.worker.as_ref().is_some_and(|info| info.id == Some(worker))
+        self.workers.contains(&worker)
     }
 
     fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
@@ -150,6 +151,7 @@ impl Runs for MemoryStore {
             }
             let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
             let mut run = KeptRun { run, owner: None, fence: 0, orphaned: false, nudged: false };
+            kept.changes += u64::from(owner.is_none());
             let working = owner.filter(|worker| kept.works(*worker));
             let claim = working.map(|worker| run.claim_for(worker));
             kept.runs.insert(id, run);
@@ -163,7 +165,7 @@ impl Runs for MemoryStore {
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
         self.answer(|kept| {
-            kept.outsiders += 1;
+            kept.changes += 1;
             kept.append(id, None, transition)
         })
     }
@@ -202,19 +204,19 @@ impl Runs for MemoryStore {
 
 impl Coordination for MemoryStore {
     fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
-        let worker = worker.clone();
+        let worker = worker.id.unwrap_or(WorkerId(0));
         self.answer(|kept| {
-            if kept.worker.as_ref().is_some_and(|other| other.id != worker.id) {
-                return Enlisted::Taken(kept.worker.clone());
+            if !kept.works(worker) {
+                kept.workers.push(worker);
             }
-            kept.worker = Some(worker);
             Enlisted::Working
         })
     }
 
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
         self.answer(|kept| {
-            kept.worker.take_if(|info| info.id == Some(worker));
+            kept.changes += 1;
+            kept.workers.retain(|other| *other != worker);
             for run in kept.runs.values_mut().filter(|run| run.owner == Some(worker)) {
                 run.disown();
                 run.orphaned = true;
@@ -223,10 +225,11 @@ impl Coordination for MemoryStore {
     }
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
+        if !self.lock().works(wanted.worker) {
+            let place = "memory".to_owned();
+            return Box::pin(std::future::ready(Err(StoreError::NotEnlisted { place })));
+        }
         self.answer(|kept| {
-            if !kept.works(wanted.worker) {
-                return Vec::new();
-            }
             let served = |run: &StoredRun| {
                 wanted.queues.is_empty() || wanted.queues.iter().any(|q| **q == *run.spec.queue)
             };
@@ -268,7 +271,7 @@ impl Coordination for MemoryStore {
     }
 
     fn version(&self) -> Answer<'_, u64> {
-        self.answer(|kept| kept.outsiders)
+        self.answer(|kept| kept.changes)
     }
 }
 

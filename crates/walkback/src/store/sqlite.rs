@@ -226,6 +226,10 @@ impl Coordination for SqliteStore {
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
         let lock = Arc::clone(&self.0.lock);
+        if !lock.is_held_by(wanted.worker) {
+            let place = self.0.place.0.to_string();
+            return Box::pin(std::future::ready(Err(StoreError::NotEnlisted { place })));
+        }
         self.0.writer.submit(move |connection| {
             if lock.is_held_by(wanted.worker) {
                 claim::claim(connection, &wanted)

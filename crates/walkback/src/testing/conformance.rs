@@ -181,7 +181,7 @@ suite! { $
         the_owners_own_append_ends_a_nudge
         a_second_worker_is_told_of_the_first
         after_retiring_another_may_enlist
-        a_worker_that_has_left_claims_nothing;
+        a_worker_that_has_left_is_told_so;
     list:
         a_list_is_newest_first
         a_list_is_cut_to_its_limit

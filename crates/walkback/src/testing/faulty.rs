@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::desired::Provisioned;
@@ -63,6 +64,8 @@ pub struct Faults {
     points: AtomicU64,
     fired: std::sync::atomic::AtomicBool,
     died: CancellationToken,
+    /// Whether the process is stopped (SIGSTOP): it does nothing until it goes on.
+    stopped: watch::Sender<bool>,
     worker: Mutex<Option<WorkerId>>,
 }
 
@@ -108,8 +111,21 @@ impl Faults {
         strikes.then_some(fault)
     }
 
-    /// The dead do nothing any more, not even return.
+    /// The process dies.
+    pub(super) fn die(&self) {
+        self.died.cancel();
+    }
+
+    /// The process is stopped, or goes on.
+    pub(super) fn stop(&self, stopped: bool) {
+        self.stopped.send_replace(stopped);
+    }
+
+    /// The stopped do nothing until they go on; the dead nothing any more, not even return.
     async fn alive(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // The sender is ours: there is always one.
+        stopped.wait_for(|stopped| !stopped).await.ok();
         if self.died.is_cancelled() {
             std::future::pending::<()>().await;
         }
@@ -132,17 +148,40 @@ impl std::fmt::Debug for Faults {
     }
 }
 
+/// A bug of an engine or of its store, planted to see whether it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// A commit that was refused is taken for applied.
+    RefusedTakenForApplied,
+    /// Nobody is told that the last owner died.
+    OrphansForgotten,
+    /// What an operator asks is answered, and not written.
+    AskedAndForgotten,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 3] =
+        [Self::RefusedTakenForApplied, Self::OrphansForgotten, Self::AskedAndForgotten];
+}
+
 /// A store behind one life of a process.
 #[derive(Clone)]
 pub struct Faulty {
     inner: Arc<dyn Store>,
     faults: Arc<Faults>,
+    planted: Option<Planted>,
 }
 
 impl Faulty {
     /// `inner` as this life sees it.
     pub fn new(inner: Arc<dyn Store>, faults: Arc<Faults>) -> Self {
-        Self { inner, faults }
+        Self { inner, faults, planted: None }
+    }
+
+    /// The same with a bug.
+    pub(super) fn planting(self, planted: Option<Planted>) -> Self {
+        Self { planted, ..self }
     }
 
     fn call<'a, T: Send + 'a>(
@@ -183,10 +222,19 @@ impl Runs for Faulty {
     }
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
-        self.call(move |store| store.append(claim, transition))
+        let forgiving = self.planted == Some(Planted::RefusedTakenForApplied);
+        self.call(move |store| {
+            Box::pin(async move {
+                let appended = store.append(claim, transition).await?;
+                Ok(if forgiving { Appended::Applied } else { appended })
+            })
+        })
     }
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
+        if self.planted == Some(Planted::AskedAndForgotten) {
+            return self.call(|_| Box::pin(std::future::ready(Ok(Appended::Applied))));
+        }
         self.call(move |store| store.append_unclaimed(id, transition))
     }
 
@@ -223,7 +271,16 @@ impl Coordination for Faulty {
     }
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
-        self.call(move |store| store.claim(wanted))
+        let forgets = self.planted == Some(Planted::OrphansForgotten);
+        self.call(move |store| {
+            Box::pin(async move {
+                let mut claimed = store.claim(wanted).await?;
+                for claimed in &mut claimed {
+                    claimed.orphaned &= !forgets;
+                }
+                Ok(claimed)
+            })
+        })
     }
 
     fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {

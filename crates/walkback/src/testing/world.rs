@@ -118,6 +118,11 @@ impl World {
         self.lock().things.remove(&attempt.execute_key());
     }
 
+    /// Somebody removes by hand what this step made.
+    pub(super) fn remove(&self, step: StepIdx) {
+        self.lock().things.retain(|_, made_by| *made_by != step);
+    }
+
     fn find(&self, attempt: &Attempt) -> bool {
         self.lock().things.contains_key(&attempt.execute_key())
     }

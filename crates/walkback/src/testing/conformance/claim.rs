@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::id::SagaId;
 use crate::machine::Event;
-use crate::store::{Enlisted, Spec, Store, Transition, WorkerId};
+use crate::store::{Enlisted, Spec, Store, StoreError, Transition, Wanted, WorkerId};
 use crate::testing::conformance::maker::{
     WORKER, accepted, applied, at, begin, claim_at, claim_from, done, enlist, enlisted, ids, load,
     must, owned, spec, start_as, started, transition, waking,
@@ -226,11 +226,13 @@ pub(super) async fn after_retiring_another_may_enlist(store: Under) {
     enlist(&*store, WorkerId(8)).await;
 }
 
-pub(super) async fn a_worker_that_has_left_claims_nothing(store: Under) {
+pub(super) async fn a_worker_that_has_left_is_told_so(store: Under) {
     let id = due(&*store, spec(), 500).await;
     enlist(&*store, WORKER).await;
     must(store.retire(WORKER).await);
-    assert!(claim_at(&*store, at(500), 10).await.is_empty());
+    let wanted = Wanted { worker: WORKER, queues: Arc::new([]), limit: 10, now: at(500) };
+    let refused = store.claim(wanted).await;
+    assert!(matches!(refused, Err(StoreError::NotEnlisted { .. })), "{refused:?}");
     enlist(&*store, WORKER).await;
     assert_eq!(ids(&claim_at(&*store, at(500), 10).await), [id]);
 }

@@ -1,0 +1,358 @@
+//! T4: one saga, several workers that die, stop and go on, clocks that disagree, and people who ask
+//! for anything at any moment; all of it from one seed, on one thread, in virtual time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Asked, Enlistment, Operation, SagaView};
+use crate::ledger::Row;
+use crate::machine::{By, Event, Status};
+use crate::plan::StepIdx;
+use crate::store::{MemoryStore, Store};
+use crate::testing::faulty::Planted;
+use crate::testing::world::registry;
+use crate::testing::{Fault, Faults, Faulty, VirtualClock, World};
+use crate::verify::{Report, verify};
+use crate::worker::Until;
+use crate::{Engine, SagaId, clock::Clock, time::Timestamp};
+
+mod chance;
+mod people;
+mod shape;
+
+use chance::Chance;
+
+/// Workers at a time.
+const WORKERS: usize = 3;
+/// Rounds in which people settle what is left, before it counts as limbo.
+const ROUNDS: u32 = 80;
+
+/// What a simulation went through.
+#[derive(Clone, Debug, Default)]
+pub struct Simulated {
+    /// How the saga ended.
+    pub status: Option<Status>,
+    /// What happened in its ledger, each kind and form once.
+    pub covered: BTreeSet<String>,
+    /// Processes that died, and that were stopped for a while.
+    pub died: u32,
+    /// Those that were stopped.
+    pub stopped: u32,
+    /// What people asked and got.
+    pub asked: u32,
+}
+
+/// A clock that is wrong by so much.
+struct Skewed {
+    right: VirtualClock,
+    ahead: Duration,
+    behind: Duration,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.behind.as_micros()).unwrap_or(i64::MAX);
+        let now = self.right.now().plus(self.ahead).as_micros();
+        Timestamp::from_micros(now.saturating_sub(micros))
+    }
+}
+
+/// A worker's process.
+struct Process {
+    life: Arc<Faults>,
+    tasks: JoinSet<()>,
+    stopped: bool,
+}
+
+/// Everything around one saga.
+struct Scene {
+    chance: Chance,
+    planted: Option<Planted>,
+    world: World,
+    clock: VirtualClock,
+    store: Arc<dyn Store>,
+    processes: Vec<Process>,
+    /// Dead or stopped, and not yet known to be so by the others.
+    missing: Vec<Arc<Faults>>,
+    steps: shape::Shape,
+    cancelled: bool,
+    found: Simulated,
+}
+
+/// Simulates what this seed says, with a bug if one is planted.
+///
+/// # Errors
+/// The promise that was broken, and how.
+pub fn simulate(seed: u64, planted: Option<Planted>) -> Result<Simulated, String> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(Scene::new(seed, planted).play()).map_err(|why| format!("seed {seed}: {why}"))
+}
+
+fn words(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Scene {
+    fn new(seed: u64, planted: Option<Planted>) -> Self {
+        let mut chance = Chance::new(seed);
+        let steps = shape::Shape::draw(&mut chance);
+        Self {
+            steps,
+            chance,
+            planted,
+            world: World::new(),
+            clock: VirtualClock::new(),
+            store: Arc::new(MemoryStore::new()),
+            processes: Vec::new(),
+            missing: Vec::new(),
+            cancelled: false,
+            found: Simulated::default(),
+        }
+    }
+
+    async fn play(mut self) -> Result<Simulated, String> {
+        let engine = self.engine(&Faults::none(), Duration::ZERO, Duration::ZERO)?;
+        let order = self.steps.order(&mut self.chance);
+        let id = engine.start_saga(order).await.map_err(words)?.id;
+        for _ in 0..WORKERS {
+            self.begin()?;
+        }
+        for _ in 0..3 + self.chance.below(12) {
+            sleep(Duration::from_micros(self.chance.below(4_000))).await;
+            self.happen(&engine, id).await?;
+        }
+        self.calm().await?;
+        let saga = self.settle(&engine, id).await?;
+        self.judge(&engine, &saga).await?;
+        for process in &mut self.processes {
+            process.tasks.abort_all();
+        }
+        Ok(self.found)
+    }
+
+    /// An engine of a process with this life, whose clock is wrong by so much.
+    fn engine(
+        &self,
+        life: &Arc<Faults>,
+        ahead: Duration,
+        behind: Duration,
+    ) -> Result<Engine, String> {
+        let registry = crate::builtin::add(registry(&self.world, life));
+        let store = Faulty::new(Arc::clone(&self.store), Arc::clone(life)).planting(self.planted);
+        let clock = Skewed { right: self.clock, ahead, behind };
+        Engine::with_clock(registry, store, clock).map_err(words)
+    }
+
+    /// A process begins to work, and may have a fault of its own ahead of it.
+    fn begin(&mut self) -> Result<(), String> {
+        let nth = 1 + self.chance.below(60);
+        let faults = [Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
+        let life = match faults.get(self.chance.index(8)) {
+            Some(fault) => Faults::new(*fault, nth),
+            None => Faults::none(),
+        };
+        let mut skew = || Duration::from_millis(self.chance.below(3) * self.chance.below(400));
+        let (ahead, behind) = (skew(), skew());
+        let engine = self.engine(&life, ahead, behind)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            if let Ok(Enlistment::Working(worker)) = engine.enlist().await {
+                // A store that fails ends the worker; the next one is begun by whoever watches.
+                worker.run(Until::Stopped, CancellationToken::new()).await.ok();
+            }
+        });
+        self.processes.push(Process { life, tasks, stopped: false });
+        Ok(())
+    }
+
+    /// Something happens: to a process, or because somebody asks for it.
+    async fn happen(&mut self, engine: &Engine, id: SagaId) -> Result<(), String> {
+        match self.chance.below(10) {
+            0 | 1 => self.kill(),
+            2 => self.stop(),
+            3 => self.go_on(),
+            4 | 5 => self.notice().await?,
+            _ => self.ask_anything(engine, id).await?,
+        }
+        self.replace()
+    }
+
+    fn kill(&mut self) {
+        if self.processes.is_empty() {
+            return;
+        }
+        let at = self.chance.index(self.processes.len());
+        self.processes[at].life.die();
+    }
+
+    fn stop(&mut self) {
+        let at = self.chance.index(self.processes.len().max(1));
+        if let Some(process) = self.processes.get_mut(at).filter(|process| !process.stopped) {
+            process.life.stop(true);
+            process.stopped = true;
+            self.found.stopped += 1;
+            self.missing.push(Arc::clone(&process.life));
+        }
+    }
+
+    fn go_on(&mut self) {
+        for process in self.processes.iter_mut().filter(|process| process.stopped) {
+            process.life.stop(false);
+            process.stopped = false;
+        }
+    }
+
+    /// The others notice who is missing: its runs are there for the next worker.
+    async fn notice(&mut self) -> Result<(), String> {
+        for life in std::mem::take(&mut self.missing) {
+            if let Some(worker) = life.worker() {
+                self.store.retire(worker).await.map_err(words)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// For each process that is dead or at its end another begins.
+    fn replace(&mut self) -> Result<(), String> {
+        let gone = |process: &mut Process| {
+            process.life.died().is_cancelled() || process.tasks.try_join_next().is_some()
+        };
+        let dead: Vec<Process> = self.processes.extract_if(.., gone).collect();
+        for mut process in dead {
+            process.life.die();
+            process.tasks.abort_all();
+            self.missing.push(process.life);
+            self.found.died += 1;
+            self.begin()?;
+        }
+        Ok(())
+    }
+
+    async fn ask_anything(&mut self, engine: &Engine, id: SagaId) -> Result<(), String> {
+        let saga = engine.show_saga(id).await.map_err(words)?;
+        let operation = people::anything(&mut self.chance, &saga);
+        self.ask(engine, id, &operation).await
+    }
+
+    /// Somebody asks, and does by hand what he says was done.
+    async fn ask(
+        &mut self,
+        engine: &Engine,
+        id: SagaId,
+        operation: &Operation,
+    ) -> Result<(), String> {
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        match engine.operate(id, operation, &asked).await {
+            Ok(changed) => {
+                self.found.asked += u32::from(changed);
+                self.cancelled |= *operation == Operation::Cancel;
+                if let Operation::Resolve { step } = operation {
+                    step.parse().ok().into_iter().for_each(|step| self.world.remove(step));
+                }
+                Ok(())
+            }
+            Err(crate::Error::Store(error)) => Err(words(error)),
+            Err(crate::Error::Damaged { why, .. }) => Err(why),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whoever was stopped goes on, whoever is missing is noticed.
+    async fn calm(&mut self) -> Result<(), String> {
+        self.go_on();
+        self.replace()?;
+        self.notice().await
+    }
+
+    /// People settle what needs them, until nothing moves any more.
+    async fn settle(&mut self, engine: &Engine, id: SagaId) -> Result<SagaView, String> {
+        for round in 0..ROUNDS {
+            sleep(Duration::from_millis(60)).await;
+            self.calm().await?;
+            let saga = engine.show_saga(id).await.map_err(words)?;
+            match people::remedy(&mut self.chance, &saga, round) {
+                people::Remedy::Ask(operation) => self.ask(engine, id, &operation).await?,
+                people::Remedy::Wait => {}
+                people::Remedy::Done => return Ok(saga),
+            }
+        }
+        Err(format!("I15: no end\n{}", self.told(id).await))
+    }
+
+    /// The list of steps and the ledger, a row a line.
+    async fn told(&self, id: SagaId) -> String {
+        let Ok(Some(run)) = self.store.load(id).await else { return "no run".to_owned() };
+        let row = |row: &Row| {
+            let (step, actor) = (row.step_idx, row.actor.as_deref().unwrap_or_default());
+            format!("{:3} {} {step:?} {} {actor} {}", row.seq, row.kind, row.fence, row.payload)
+        };
+        let rows = run.rows.iter().map(row).collect::<Vec<_>>().join("\n");
+        format!("{}\n{rows}\n{:?} {:?}", run.spec.steps, run.owner, run.head)
+    }
+
+    /// The world holds what the status says, and the oracle finds nothing.
+    async fn judge(&mut self, engine: &Engine, saga: &SagaView) -> Result<(), String> {
+        let record = std::io::Cursor::new(self.world.record().into_bytes());
+        let report: Report =
+            verify(&*self.store, None, Some(Box::new(record))).await.map_err(words)?;
+        if !report.is_clean() {
+            return Err(format!("{report}\n{}\n{}", self.told(saga.id).await, self.world.record()));
+        }
+        let mut by: Vec<Option<By>> = vec![None; self.steps.len()];
+        for row in engine.ledger(saga.id, 0).await.map_err(words)? {
+            let event = row.event().map_err(words)?;
+            if let Event::StepCompleted { step, by: who, .. } = &event {
+                by[*step] = Some(*who);
+            }
+            self.found.covered.insert(name_of(&event));
+        }
+        if saga.status == Status::Completed && self.cancelled {
+            return Err("I14: an accepted cancel ended completed".to_owned());
+        }
+        let residue: Vec<StepIdx> = saga.residue.iter().map(|left| left.step_idx).collect();
+        let left = self.world.left();
+        let stays = |idx: &StepIdx| self.steps.stays(*idx) || residue.contains(idx);
+        let made = |idx: &StepIdx| matches!(by[*idx], Some(By::Execute | By::Probe));
+        let holds = match saga.status {
+            Status::Completed => (0..self.steps.len())
+                .filter(|idx| self.steps.makes(*idx) && made(idx))
+                .all(|idx| left.contains(&idx)),
+            // What a stopped process delivered late nobody can know of.
+            _ => !report.late.is_empty() || left.iter().all(stays),
+        };
+        if !holds {
+            let status = saga.status.name();
+            let told = self.told(saga.id).await;
+            return Err(format!("{status}: {left:?} is left, residue {residue:?}\n{told}"));
+        }
+        self.found.status = Some(saga.status);
+        Ok(())
+    }
+}
+
+/// The event's kind, and its form where it has several.
+fn name_of(event: &Event) -> String {
+    let short = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    let form = match event {
+        Event::StepCompleted { by, .. } => format!("{by:?}"),
+        Event::StepFailed { effect, then, .. } => {
+            format!("{effect:?} {}", short(format!("{then:?}")))
+        }
+        Event::StepWaits { wait, .. } => short(format!("{wait:?}")),
+        Event::StepProbed { finding, .. } => short(format!("{finding:?}")),
+        Event::UndoFailed { then, .. } => short(format!("{then:?}")),
+        Event::Parked { reason } | Event::StepParked { reason, .. } => reason.to_string(),
+        Event::UndoProbed { found, .. } => format!("found {}", found.is_some()),
+        Event::Resumed { set } => format!("edited {}", set.is_some()),
+        _ => String::new(),
+    };
+    format!("{} {form}", event.kind()).trim_end().to_owned()
+}

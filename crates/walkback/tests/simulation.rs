@@ -1,0 +1,82 @@
+//! T4: workers that die and stop, clocks that disagree, people who ask for anything, from one seed.
+
+#![expect(clippy::panic, reason = "a test reports by panic")]
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use walkback::testing::{Planted, Simulated, simulate};
+
+/// Seeds of every day; `WALKBACK_SEEDS=N` tries more, `WALKBACK_SEED=N` one alone.
+const SEEDS: u64 = 20_000;
+/// Threads that share them.
+const THREADS: u64 = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn played(seed: u64) -> Simulated {
+    simulate(seed, None).unwrap_or_else(|why| panic!("{why}"))
+}
+
+#[test]
+fn every_promise_holds_whatever_happens() {
+    if let Some(seed) = number("WALKBACK_SEED") {
+        eprintln!("{:#?}", played(seed));
+        return;
+    }
+    let (seeds, next) = (number("WALKBACK_SEEDS").unwrap_or(SEEDS), AtomicU64::new(0));
+    let share = || {
+        let (mut all, mut ends) = (Simulated::default(), [0_u64; 7]);
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= seeds {
+                return (all, ends);
+            }
+            let one = played(seed);
+            all.covered.extend(one.covered);
+            all.died += one.died;
+            all.stopped += one.stopped;
+            all.asked += one.asked;
+            ends[one.status.map_or(0, |status| status as usize)] += 1;
+        }
+    };
+    let shares: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.map(|share| share.unwrap_or_else(|_| panic!("a seed failed"))).collect()
+    });
+    let covered: BTreeSet<String> =
+        shares.iter().flat_map(|(share, _)| share.covered.iter().cloned()).collect();
+    let sum = |of: fn(&Simulated) -> u32| {
+        shares.iter().map(|(share, _)| u64::from(of(share))).sum::<u64>()
+    };
+    let ended = |status: usize| shares.iter().map(|(_, ends)| ends[status]).sum::<u64>();
+    eprintln!(
+        "{seeds} seeds: {} completed, {} failed, {} rolled back; {} processes died, {} were stopped, \
+         {} commands of people; {} kinds and forms of events",
+        ended(4),
+        ended(5),
+        ended(6),
+        sum(|s| s.died),
+        sum(|s| s.stopped),
+        sum(|s| s.asked),
+        covered.len()
+    );
+    eprintln!("{}", covered.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+    let missing: Vec<_> = EXPECTED.iter().filter(|name| !covered.contains(**name)).collect();
+    assert!(missing.is_empty() || seeds < SEEDS, "never happened: {missing:?}");
+}
+
+/// Every kind and form of event that this world can bring about.
+const EXPECTED: [&str; 0] = [];
+
+#[test]
+fn planted_bugs_are_found() {
+    for planted in Planted::ALL {
+        let found = (0..2_000).find_map(|seed| simulate(seed, Some(planted)).err());
+        let Some(found) = found else { panic!("{planted:?} was not found in 2,000 seeds") };
+        eprintln!("{planted:?}: {}", found.lines().next().unwrap_or_default());
+    }
+}
