@@ -229,7 +229,7 @@ fn waiting_for(state: &State) -> Option<Waiting> {
         return waiting("start", state.current_step(), None, Some(until));
     }
     state.steps().iter().enumerate().find_map(|(idx, step)| {
-        if state.turned() {
+        if state.undo_comes_first(idx) {
             return match step.undo {
                 Undo::RetryAt(at) => waiting("retry", idx, None, Some(at)),
                 Undo::LookAgainAt(at) => waiting("timer", idx, None, Some(at)),

@@ -24,6 +24,11 @@ impl State {
         !self.turned() && self.steps[idx].superseded && self.has_to_undo(idx)
     }
 
+    /// Whether what happens next at step `idx` is its undo: on the walk back, or of old data.
+    pub(crate) fn undo_comes_first(&self, idx: StepIdx) -> bool {
+        self.turned() || self.undoes_first(idx)
+    }
+
     /// Whether such an undo comes before any `execute` may begin. A parked one lets the others
     /// finish.
     pub(super) fn making_room(&self) -> bool {

@@ -107,7 +107,10 @@ impl State {
             Request::Abandon(step) if self.steps.get(*step).is_some_and(StepState::abandoned) => {
                 return Verdict::AlreadySo;
             }
-            Request::Resolve(step) | Request::Abandon(step) => self.settleable(*step, status),
+            Request::Resolve(step) => {
+                self.settleable(*step, status) || self.blocks_its_round(*step, status)
+            }
+            Request::Abandon(step) => self.settleable(*step, status),
             Request::Rollback => status == Status::Completed && self.undoable(),
             Request::Signal(id) => {
                 let known = id.as_ref().is_some_and(|id| self.signal_ids.contains(id));
@@ -177,6 +180,13 @@ impl State {
         let undo = self.steps.get(step).map(|state| state.undo);
         let left = matches!(undo, Some(Undo::Parked(_) | Undo::Failed | Undo::Abandoned));
         left && self.turned() && matches!(status, Status::Parked | Status::Failed)
+    }
+
+    /// Whether an undo of old data is parked on the way forward: removed by hand, the next round may
+    /// begin. Behind a pivot there would be no other way out (rules S8, S10, S12).
+    fn blocks_its_round(&self, step: StepIdx, status: Status) -> bool {
+        let parked = |state: &StepState| state.superseded && matches!(state.undo, Undo::Parked(_));
+        status == Status::Parked && !self.turned() && self.steps.get(step).is_some_and(parked)
     }
 
     /// Whether nothing at or behind a pivot stands in the way of undoing a completed run (S13).

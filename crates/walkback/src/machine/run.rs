@@ -92,7 +92,8 @@ impl State {
                 self.steps[*step].finished_at = Some(at);
                 self.release_hold();
             }
-            Event::Resolved { step } => self.steps[*step].undo = Undo::Resolved,
+            Event::Resolved { step } if self.turned() => self.steps[*step].undo = Undo::Resolved,
+            Event::Resolved { step } => self.steps[*step].open_round(self.rows + 1),
             Event::Abandoned { step } => self.steps[*step].undo = Undo::Abandoned,
             Event::RollbackRequested => {
                 self.go_on();

@@ -265,11 +265,13 @@ impl Scene {
         }
     }
 
-    /// Whoever was stopped goes on, whoever is missing is noticed.
+    /// Whoever is missing is noticed; then, others having taken over, whoever was stopped goes on.
     async fn calm(&mut self) -> Result<(), String> {
-        self.go_on();
         self.replace()?;
-        self.notice().await
+        self.notice().await?;
+        sleep(Duration::from_micros(self.chance.below(20_000))).await;
+        self.go_on();
+        Ok(())
     }
 
     /// People settle what needs them, until nothing moves any more.

@@ -139,7 +139,7 @@ impl Track {
     fn take_in_undo(&mut self, event: &Event, turned: bool) {
         match event {
             Event::UndoStarted { .. } => self.compensate.begin(),
-            Event::UndoCompleted { .. } if !turned => self.open_round(),
+            Event::UndoCompleted { .. } | Event::Resolved { .. } if !turned => self.open_round(),
             Event::UndoCompleted { .. } => {
                 self.compensate.under_way = false;
                 self.undone = Some(Undone::Done);

@@ -38,7 +38,7 @@ struct Act {
 }
 
 /// Names of the steps; each makes something and can undo it, but for what its name says.
-const ACTS: [&str; 7] = ["make", "hang", "retry", "once", "stuck", "shaky", "halt"];
+const ACTS: [&str; 8] = ["make", "hang", "retry", "once", "stuck", "shaky", "halt", "fouled"];
 
 impl DynamicStep for Act {
     fn name(&self) -> &'static str {
@@ -56,6 +56,7 @@ impl DynamicStep for Act {
             "once" => one.retry(slow).not_repeatable(),
             "shaky" => one.compensate_retry(slow),
             "halt" => one.halt_on_undo_failure(),
+            "fouled" => one.retry(slow).halt_on_undo_failure(),
             _ => one,
         }
     }
@@ -64,14 +65,14 @@ impl DynamicStep for Act {
         let mended = self.mended.load(Ordering::SeqCst);
         match self.name {
             "hang" => attempt.stop().cancelled().await,
-            "retry" | "once" if !mended => return Err(StepError::transient("broken")),
+            "retry" | "once" | "fouled" if !mended => return Err(StepError::transient("broken")),
             _ => {}
         }
         context.put_output("made", &attempt.step_idx())
     }
 
     async fn compensate(&self, _: &Attempt, _: &Context, _: Effect<Json>) -> Result<(), StepError> {
-        let broken = matches!(self.name, "stuck" | "shaky" | "halt");
+        let broken = matches!(self.name, "stuck" | "shaky" | "halt" | "fouled");
         if broken && !self.mended.load(Ordering::SeqCst) {
             return Err(StepError::transient("jammed"));
         }

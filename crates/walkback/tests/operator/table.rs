@@ -25,10 +25,10 @@ const TABLE: [(&str, &str); 13] = [
     ("cancel", "yysys---"),
     ("pause", "yyy-----"),
     ("resume", "---yy---"),
-    ("complete", "-w-y----"),
-    ("skip", "-w-y----"),
+    ("complete", "-w-c----"),
+    ("skip", "-w-c----"),
     ("retry", "---pp-o-"),
-    ("resolve", "----p-l-"),
+    ("resolve", "---up-l-"),
     ("abandon", "----p-o-"),
     ("rollback", "-----y--"),
     ("signal", "yy-y----"),
@@ -38,7 +38,7 @@ const TABLE: [(&str, &str); 13] = [
 ];
 
 /// Ways to get into a column: its marks, the steps, and what is asked on the way.
-const WAYS: [(&str, &str, &str, &[&str]); 20] = [
+const WAYS: [(&str, &str, &str, &[&str]); 21] = [
     ("pending", "", r#"["make"]"#, &[]),
     ("running", "", r#"["hang"]"#, &["work"]),
     ("running", "w", r#"["retry"]"#, &["settle"]),
@@ -46,11 +46,12 @@ const WAYS: [(&str, &str, &str, &[&str]); 20] = [
     ("running", "w", r#"[{"wait_for": {"signal": "go"}}]"#, &["settle"]),
     ("running", "wa", r#"["approve"]"#, &["settle"]),
     ("compensating", "", r#"["shaky", "fail"]"#, &["settle"]),
-    ("parked forward", "", r#"["make"]"#, &["pause"]),
-    ("parked forward", "", r#"["retry"]"#, &["settle", "pause"]),
-    ("parked forward", "", r#"["approve"]"#, &["settle", "pause"]),
-    ("parked forward", "p", r#"["once"]"#, &["settle"]),
-    ("parked forward", "ph", r#"[{"fail": {"hold_on_failure": "1h"}}]"#, &["settle"]),
+    ("parked forward", "c", r#"["make"]"#, &["pause"]),
+    ("parked forward", "c", r#"["retry"]"#, &["settle", "pause"]),
+    ("parked forward", "c", r#"["approve"]"#, &["settle", "pause"]),
+    ("parked forward", "cp", r#"["once"]"#, &["settle"]),
+    ("parked forward", "cph", r#"[{"fail": {"hold_on_failure": "1h"}}]"#, &["settle"]),
+    ("parked forward", "pu", r#"["fouled"]"#, &["settle", "pause", "edit", "settle"]),
     ("parked backward", "", r#"["shaky", "fail"]"#, &["settle", "pause"]),
     ("parked backward", "p", r#"["halt", "fail"]"#, &["settle"]),
     ("completed", "", r#"["make"]"#, &["settle"]),
@@ -68,6 +69,9 @@ fn operation(name: &str) -> Operation {
         "cancel" => Operation::Cancel,
         "pause" => Operation::Pause,
         "resume" => Operation::Resume { set: None },
+        "edit" => {
+            Operation::Resume { set: Some(Json::of(&serde_json::json!({"size": 2})).unwrap()) }
+        }
         "complete" => Operation::Complete { step: step(), output: nothing() },
         "skip" => Operation::Skip { step: step() },
         "retry" => Operation::Retry { step: None },
@@ -161,5 +165,5 @@ async fn every_command_does_in_every_status_what_the_table_says() {
         }
     }
     eprintln!("{checks} commands: {} ways x {} x {STORES:?}", WAYS.len(), TABLE.len());
-    assert_eq!(checks, 520);
+    assert_eq!(checks, 546);
 }

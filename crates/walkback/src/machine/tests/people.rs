@@ -126,6 +126,17 @@ fn an_undo_that_fails_going_forward_parks() {
     assert_eq!(round(&run), (1, 2));
 }
 
+/// S8 and S12: what an old round made may be removed by hand, also behind a pivot, where nothing
+/// else would lead out; it is not left there, as the next round would not know of it.
+#[test]
+fn what_blocks_the_next_round_is_removed_by_hand() {
+    let mut run = paused_after(json!({"pivot": true}), Effect::Unknown);
+    run.does(&edited()).fails_undo(0, UndoThen::Park(ParkReason::UndoHalted));
+    run.refuses(&Event::CancelRequested).refuses(&Event::Abandoned { step: 0 });
+    run.does(&Event::Resolved { step: 0 }).starts(0);
+    assert_eq!(round(&run), (1, 1));
+}
+
 /// S12: a step that is done keeps its result, and those to come see the edit.
 #[test]
 fn an_edit_leaves_what_is_done_alone() {

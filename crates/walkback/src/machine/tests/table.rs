@@ -24,10 +24,10 @@ const TABLE: [(&str, &str); 13] = [
     ("cancel", "yysys---"),
     ("pause", "yyy-----"),
     ("resume", "---yy---"),
-    ("complete", "-w-y----"),
-    ("skip", "-w-y----"),
+    ("complete", "-w-c----"),
+    ("skip", "-w-c----"),
     ("retry", "---pp-o-"),
-    ("resolve", "----p-l-"),
+    ("resolve", "---up-l-"),
     ("abandon", "----p-o-"),
     ("rollback", "-----y--"),
     ("signal", "yy-y----"),
@@ -118,14 +118,17 @@ fn parked_forward() -> Vec<(&'static str, &'static str, Run)> {
     let retry = || failed(Then::RetryAt(at(9)));
     let mut waiting = after(&[started(), waits(0, approval())]);
     waiting.does(&Event::PauseRequested);
+    let mut edited_and_stuck = after(&[started(), retry(), Event::PauseRequested, edited()]);
+    edited_and_stuck.fails_undo(0, UndoThen::Park(ParkReason::UndoHalted));
     vec![
-        (parked, "", after(&[Event::PauseRequested])),
-        (parked, "", after(&[started(), retry(), Event::PauseRequested])),
-        (parked, "", waiting),
-        (parked, "", after(&[started(), retry(), whole(ParkReason::Poison)])),
-        (parked, "", after(&[whole(ParkReason::NoCapableWorker)])),
-        (parked, "p", after(&[started(), failed(Then::Park(ParkReason::UnknownOutcome))])),
-        (parked, "ph", after(&[started(), failed(Then::HoldUntil(at(9)))])),
+        (parked, "c", after(&[Event::PauseRequested])),
+        (parked, "c", after(&[started(), retry(), Event::PauseRequested])),
+        (parked, "c", waiting),
+        (parked, "c", after(&[started(), retry(), whole(ParkReason::Poison)])),
+        (parked, "c", after(&[whole(ParkReason::NoCapableWorker)])),
+        (parked, "cp", after(&[started(), failed(Then::Park(ParkReason::UnknownOutcome))])),
+        (parked, "cph", after(&[started(), failed(Then::HoldUntil(at(9)))])),
+        (parked, "pu", edited_and_stuck),
     ]
 }
 

@@ -73,7 +73,12 @@ pub(super) fn remedy(chance: &mut Chance, saga: &SagaView, round: u32) -> Remedy
         Status::Parked => {
             let Some(parked) = &saga.parked else { return Remedy::Wait };
             let step = parked.step_idx.unwrap_or_default().to_string();
-            let sure = ["cancel", "complete", "resolve", "resume"];
+            let whole = parked.step_idx.is_none();
+            let sure = if whole {
+                ["cancel", "resume", "", ""]
+            } else {
+                ["cancel", "resolve", "complete", "resume"]
+            };
             let sure = sure.into_iter().find(|name| parked.legal.contains(name));
             let name =
                 if try_this_and_that { chance.of(&parked.legal) } else { sure.unwrap_or("resume") };

@@ -321,8 +321,12 @@ impl World {
                 self.sites[*step].awaits = false;
             }
             Event::Resolved { step } => {
-                self.sites[*step].ended = Ended::Resolved;
                 self.sites[*step].effects = [0; ROUNDS];
+                if self.turned {
+                    self.sites[*step].ended = Ended::Resolved;
+                } else {
+                    self.undone(*step);
+                }
             }
             Event::Abandoned { step } => self.sites[*step].ended = Ended::Abandoned,
             Event::RollbackRequested => {
