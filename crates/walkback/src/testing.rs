@@ -2,6 +2,7 @@
 //! of saga, crashes at every point, and the conformance suite of stores. Reports by panic.
 
 pub use crate::guard::{Ended, Guards, Program, RunError, Status as ProgramStatus};
+mod chance;
 pub mod conformance;
 mod crash;
 mod faulty;

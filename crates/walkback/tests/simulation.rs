@@ -70,7 +70,50 @@ fn every_promise_holds_whatever_happens() {
 }
 
 /// Every kind and form of event that this world can bring about.
-const EXPECTED: [&str; 0] = [];
+const EXPECTED: [&str; 42] = [
+    "abandoned",
+    "accepted",
+    "cancel_requested",
+    "deadline_passed",
+    "hold_ended",
+    "hold_set",
+    "pause_requested",
+    "resolved",
+    "resumed edited false",
+    "resumed edited true",
+    "retry_requested",
+    "rollback_requested",
+    "signal_received",
+    "start_delayed",
+    "step_completed Approval",
+    "step_completed Execute",
+    "step_completed Expiry",
+    "step_completed Hand",
+    "step_completed Probe",
+    "step_completed Signal",
+    "step_failed Clean HoldUntil",
+    "step_failed Clean Park",
+    "step_failed Clean WalkBack",
+    "step_failed Unknown HoldUntil",
+    "step_failed Unknown Park",
+    "step_failed Unknown RetryAt",
+    "step_failed Unknown WalkBack",
+    "step_probed Absent",
+    "step_probed AbsentTooSoon",
+    "step_skipped",
+    "step_started",
+    "step_waits Approval",
+    "step_waits Signal",
+    "step_waits Until",
+    "taken_over",
+    "undo_completed",
+    "undo_failed Park",
+    "undo_failed Residue",
+    "undo_failed RetryAt",
+    "undo_probed found false",
+    "undo_probed found true",
+    "undo_started",
+];
 
 #[test]
 fn planted_bugs_are_found() {

@@ -1,8 +1,9 @@
 //! A store that dies, or loses its answer, at one chosen call.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,11 @@ use crate::store::{
     Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
     Started, Store, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
 };
+use crate::testing::chance::Chance;
 use crate::time::Timestamp;
+
+/// Microseconds that a call, or a part of a body, takes at most where it takes any time.
+const SLOWEST: u64 = 300;
 
 /// What goes wrong at one call of the store, or inside one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +65,16 @@ pub(super) type Interloper =
 pub struct Faults {
     planned: Option<(Fault, u64)>,
     interloper: Option<Interloper>,
+    /// How long everything takes, drawn by chance; nothing, if nothing takes any time.
+    pace: Option<Mutex<Chance>>,
     calls: AtomicU64,
     points: AtomicU64,
-    fired: std::sync::atomic::AtomicBool,
+    fired: AtomicBool,
     died: CancellationToken,
     /// Whether the process is stopped (SIGSTOP): it does nothing until it goes on.
     stopped: watch::Sender<bool>,
+    /// Whether the others have gone on without it.
+    taken_for_dead: AtomicBool,
     worker: Mutex<Option<WorkerId>>,
 }
 
@@ -79,6 +88,12 @@ impl Faults {
     pub(super) fn raced(fault: Fault, nth: u64, interloper: Interloper) -> Arc<Self> {
         let interloper = Some(interloper);
         Arc::new(Self { planned: Some((fault, nth)), interloper, ..Self::default() })
+    }
+
+    /// A life in which everything takes some time, so that others get in between.
+    pub(super) fn paced(planned: Option<(Fault, u64)>, seed: u64) -> Arc<Self> {
+        let pace = Some(Mutex::new(Chance::new(seed)));
+        Arc::new(Self { planned, pace, ..Self::default() })
     }
 
     /// Nothing goes wrong.
@@ -116,6 +131,16 @@ impl Faults {
         self.died.cancel();
     }
 
+    /// The others go on without the process.
+    pub(super) fn take_for_dead(&self) {
+        self.taken_for_dead.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether they have: what it does from then on comes late.
+    pub(super) fn is_taken_for_dead(&self) -> bool {
+        self.taken_for_dead.load(Ordering::SeqCst)
+    }
+
     /// The process is stopped, or goes on.
     pub(super) fn stop(&self, stopped: bool) {
         self.stopped.send_replace(stopped);
@@ -123,6 +148,10 @@ impl Faults {
 
     /// The stopped do nothing until they go on; the dead nothing any more, not even return.
     async fn alive(&self) {
+        if let Some(pace) = &self.pace {
+            let micros = pace.lock().unwrap_or_else(PoisonError::into_inner).below(SLOWEST);
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+        }
         let mut stopped = self.stopped.subscribe();
         // The sender is ours: there is always one.
         stopped.wait_for(|stopped| !stopped).await.ok();

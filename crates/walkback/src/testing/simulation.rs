@@ -15,6 +15,7 @@ use crate::ledger::Row;
 use crate::machine::{By, Event, Status};
 use crate::plan::StepIdx;
 use crate::store::{MemoryStore, Store};
+use crate::testing::chance::Chance;
 use crate::testing::faulty::Planted;
 use crate::testing::world::registry;
 use crate::testing::{Fault, Faults, Faulty, VirtualClock, World};
@@ -22,11 +23,8 @@ use crate::verify::{Report, verify};
 use crate::worker::Until;
 use crate::{Engine, SagaId, clock::Clock, time::Timestamp};
 
-mod chance;
 mod people;
 mod shape;
-
-use chance::Chance;
 
 /// Workers at a time.
 const WORKERS: usize = 3;
@@ -155,10 +153,8 @@ impl Scene {
     fn begin(&mut self) -> Result<(), String> {
         let nth = 1 + self.chance.below(60);
         let faults = [Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
-        let life = match faults.get(self.chance.index(8)) {
-            Some(fault) => Faults::new(*fault, nth),
-            None => Faults::none(),
-        };
+        let fault = faults.get(self.chance.index(8)).map(|fault| (*fault, nth));
+        let life = Faults::paced(fault, self.chance.below(u64::MAX));
         let mut skew = || Duration::from_millis(self.chance.below(3) * self.chance.below(400));
         let (ahead, behind) = (skew(), skew());
         let engine = self.engine(&life, ahead, behind)?;
@@ -213,6 +209,7 @@ impl Scene {
     /// The others notice who is missing: its runs are there for the next worker.
     async fn notice(&mut self) -> Result<(), String> {
         for life in std::mem::take(&mut self.missing) {
+            life.take_for_dead();
             if let Some(worker) = life.worker() {
                 self.store.retire(worker).await.map_err(words)?;
             }
@@ -327,8 +324,7 @@ impl Scene {
             Status::Completed => (0..self.steps.len())
                 .filter(|idx| self.steps.makes(*idx) && made(idx))
                 .all(|idx| left.contains(&idx)),
-            // What a stopped process delivered late nobody can know of.
-            _ => !report.late.is_empty() || left.iter().all(stays),
+            _ => self.world.left_in_time().iter().all(stays),
         };
         if !holds {
             let status = saga.status.name();

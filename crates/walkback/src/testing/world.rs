@@ -1,6 +1,6 @@
 //! The outside: what steps made there, and what bodies wrote down of themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +33,8 @@ struct Outside {
 #[derive(Debug, Default)]
 struct Kept {
     things: BTreeMap<String, StepIdx>,
+    /// Those of them that a process made after others had gone on without it.
+    late: BTreeSet<String>,
     times_made: HashMap<StepIdx, u32>,
     tries: HashMap<(StepIdx, &'static str), u32>,
     lines: String,
@@ -67,6 +69,13 @@ impl World {
         let mut left: Vec<_> = self.lock().things.values().copied().collect();
         left.sort_unstable();
         left
+    }
+
+    /// The same, without what came late, which nobody can know of.
+    pub(super) fn left_in_time(&self) -> Vec<StepIdx> {
+        let kept = self.lock();
+        let in_time = kept.things.iter().filter(|(key, _)| !kept.late.contains(*key));
+        in_time.map(|(_, step)| *step).collect()
     }
 
     /// The steps that made more than one thing.
@@ -106,9 +115,12 @@ impl World {
     }
 
     /// Makes the step's thing. One that is careless makes another, even under the same key.
-    fn make(&self, attempt: &Attempt, careless: bool) {
+    fn make(&self, attempt: &Attempt, careless: bool, late: bool) {
         let mut kept = self.lock();
         let new = kept.things.insert(attempt.execute_key(), attempt.step_idx()).is_none();
+        if new && late {
+            kept.late.insert(attempt.execute_key());
+        }
         if new || careless {
             *kept.times_made.entry(attempt.step_idx()).or_default() += 1;
         }
@@ -146,7 +158,8 @@ impl Actor {
         if self.does == Does::Refuse {
             return Err(StepError::permanent("refused").clean());
         }
-        self.world.make(attempt, self.does == Does::Probed);
+        let late = self.life.is_taken_for_dead();
+        self.world.make(attempt, self.does == Does::Probed, late);
         self.life.point().await;
         match self.does {
             Does::Break => Err(StepError::permanent("broken")),

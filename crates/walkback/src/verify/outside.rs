@@ -20,6 +20,9 @@ struct Span {
     /// Without an end it was killed or dropped.
     end: Option<usize>,
     claims: (ClaimId, ClaimId),
+    /// Whether a body of this number was begun under several claims: one of a claim that ended may
+    /// begin late, after those of the next.
+    several: bool,
 }
 
 /// Compares what bodies wrote down with what the ledger says.
@@ -149,7 +152,7 @@ fn spans(
         if line.start {
             *counts.entry(which(line)).or_default() += 1;
             let claims = (ClaimId::NONE, ClaimId::NONE);
-            spans.push(Span { line: *line, start: at, end: None, claims });
+            spans.push(Span { line: *line, start: at, end: None, claims, several: false });
             continue;
         }
         let open = |span: &&mut Span| span.end.is_none() && which(&span.line) == which(line);
@@ -169,6 +172,7 @@ fn spans(
         let unused = claims.len().saturating_sub(counts[&which]);
         let claim = |at: usize| claims.get(at).copied().unwrap_or(ClaimId::NONE);
         span.claims = (claim(*nth), claim(*nth + unused));
+        span.several = claims.iter().any(|claim| *claim != claims[0]);
         *nth += 1;
     }
     spans
@@ -191,7 +195,8 @@ fn overlaps(case: &Case<'_>, spans: &[Span], report: &mut Report) {
                 let began = format!("{its_phase} {number} of step {beside} began");
                 format!("{phase} {attempt} of step {step} was still under way when {began}")
             };
-            if against && !other_claim {
+            let may_be_late = other_claim || earlier.several || span.several;
+            if against && !may_be_late {
                 report.add("I13", case.id(), what());
             } else if against || surely_other {
                 report.add_late("I13", case.id(), what());

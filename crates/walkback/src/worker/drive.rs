@@ -13,7 +13,7 @@ use crate::engine::{Inner, news};
 use crate::error::{Error, StepError};
 use crate::id::Phase;
 use crate::ledger::Row;
-use crate::machine::{Event, ParkReason};
+use crate::machine::{Command, Event, ParkReason};
 use crate::run::Run;
 use crate::store::{Appended, Claim, StoreError, Transition};
 use crate::time::Timestamp;
@@ -212,6 +212,20 @@ impl Drive {
         self.run.wake_at().is_some_and(|at| at <= now)
     }
 
+    /// When there is something to do that is not under way already. A probe leaves no row when it
+    /// begins, so that its command stands until it ends.
+    fn wake_at(&self) -> Option<Timestamp> {
+        let asked = |command: &Command| match command {
+            Command::Probe { step, .. } | Command::ProbeBack { step } => {
+                let probes = |body: &UnderWay| body.start.phase == Phase::Probe;
+                self.under_way.iter().any(|body| probes(body) && body.start.step == *step)
+            }
+            _ => false,
+        };
+        let commands = self.run.state.commands().into_iter();
+        commands.filter(|command| !asked(command)).map(|command| command.not_before()).min()
+    }
+
     /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
     async fn write(&self, transition: Transition) -> Result<Written, Error> {
         let last = transition.rows.last().map(|row| (row.seq, row.hash(self.run.spec.id)));
@@ -280,7 +294,7 @@ impl Drive {
     async fn wait(&mut self, nudge: &Notify, leave: &CancellationToken) {
         let now = self.engine.clock.now();
         let overdue = self.under_way.iter().filter_map(|body| body.overdue_at).min();
-        let wake = self.run.wake_at().into_iter().chain(overdue).min();
+        let wake = self.wake_at().into_iter().chain(overdue).min();
         let sleep = wake.map(|at| self.engine.clock.sleep(at.since(now)));
         tokio::select! {
             biased;

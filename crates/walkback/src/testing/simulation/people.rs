@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::engine::{Operation, SagaView};
 use crate::json::Json;
 use crate::machine::{Status, StepStatus};
-use crate::testing::simulation::chance::Chance;
+use crate::testing::chance::Chance;
 
 /// What people do about a saga.
 pub(super) enum Remedy {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::testing::Does;
-use crate::testing::simulation::chance::Chance;
+use crate::testing::chance::Chance;
 use crate::{Order, Steps};
 
 /// A list of steps, and what each does.
@@ -60,7 +60,7 @@ impl Shape {
             step["on_undo_failure"] = "halt".into();
         }
         if chance.once_in(6) {
-            step["settle"] = "2ms".into();
+            step["settle"] = "20ms".into();
         }
         step
     }
