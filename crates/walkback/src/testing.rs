@@ -2,14 +2,17 @@
 //! of saga, crashes at every point, and the conformance suite of stores. Reports by panic.
 
 pub use crate::guard::{Ended, Guards, Program, RunError, Status as ProgramStatus};
+mod agreement;
 mod chance;
 pub mod conformance;
+pub mod contract;
 mod crash;
 mod faulty;
 mod shapes;
 mod simulation;
 mod world;
 
+pub use agreement::agree;
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
 pub use faulty::{Fault, Faults, Faulty, Planted};
 pub use shapes::{Does, Scenario, scenarios};

@@ -1,4 +1,4 @@
-//! T11: every store conforms.
+//! T11: every store conforms; T3: told the same at random, all of them answer the same.
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
@@ -14,3 +14,19 @@ fn sqlite() -> Fresh {
 
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));
 walkback::store_conformance!(sqlite_file, sqlite());
+
+/// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.
+const AGREEMENTS: u64 = 500;
+
+#[test]
+fn memory_and_sqlite_answer_alike() {
+    let more = std::env::var("WALKBACK_AGREEMENTS").ok().and_then(|text| text.parse().ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for seed in 0..more.unwrap_or(AGREEMENTS) {
+        let Fresh { store, keep, .. } = sqlite();
+        let memory = std::sync::Arc::new(MemoryStore::new());
+        let agreed = runtime.block_on(walkback::testing::agree(seed, memory, store));
+        assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
+        drop(keep);
+    }
+}

@@ -26,7 +26,7 @@ pub(crate) enum Verb {
     Resume(Resume),
     /// Try again what is parked, or every undo that failed for good.
     #[command(after_long_help = BULK)]
-    Retry(Retry),
+    Retry(ManyOrStep),
     /// Undo a completed saga: the same walk back, on purpose.
     #[command(after_long_help = BULK)]
     Rollback(Many),
@@ -44,10 +44,10 @@ pub(crate) enum Verb {
     Signal(Signal),
     /// Approve a step that waits for it.
     #[command(after_long_help = BULK)]
-    Approve(Decide),
+    Approve(ManyOrStep),
     /// Deny a step that waits for approval: it fails, and the saga walks back.
     #[command(after_long_help = BULK)]
-    Deny(Decide),
+    Deny(ManyOrStep),
 }
 
 const BULK: &str = "\
@@ -75,9 +75,9 @@ pub(crate) struct Resume {
     who: Who,
 }
 
-/// The arguments.
+/// Sagas, or one step of one.
 #[derive(Debug, Args)]
-pub(crate) struct Retry {
+pub(crate) struct ManyOrStep {
     #[command(flatten)]
     target: Target,
     /// Only this step: an index, `scope.step`, or a name that only one has.
@@ -137,18 +137,6 @@ pub(crate) struct Signal {
     who: Who,
 }
 
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct Decide {
-    #[command(flatten)]
-    target: Target,
-    /// The step, if several wait: an index, `scope.step`, or a name that only one has.
-    #[arg(conflicts_with = "all")]
-    step: Option<String>,
-    #[command(flatten)]
-    who: Who,
-}
-
 /// `field=value`; what is no JSON is a text.
 fn field(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text
@@ -196,7 +184,7 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Outcome {
             let operation = args.operation()?;
             each(app, args.target, &operation, args.who, GOES_ON).await
         }
-        Verb::Retry(Retry { target, step, who }) => {
+        Verb::Retry(ManyOrStep { target, step, who }) => {
             each(app, target, &Operation::Retry { step }, who, GOES_ON).await
         }
         Verb::Rollback(Many { target, who }) => {
@@ -224,11 +212,11 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Outcome {
             let operation = Operation::Signal { name, payload, id: dedupe };
             one(app, id, &operation, who, said("has the signal", "has it already")).await
         }
-        Verb::Approve(Decide { target, step, who }) => {
+        Verb::Approve(ManyOrStep { target, step, who }) => {
             let approved = said("has the approval", "has it already");
             each(app, target, &Operation::Approve { step }, who, approved).await
         }
-        Verb::Deny(Decide { target, step, who }) => {
+        Verb::Deny(ManyOrStep { target, step, who }) => {
             let denied = said("has the denial", "has it already");
             each(app, target, &Operation::Deny { step }, who, denied).await
         }

@@ -162,18 +162,21 @@ fn pipe(desk: &Desk) {
     assert!(Command::new("mkfifo").arg(desk.path().join("told")).status().unwrap().success());
 }
 
+/// Starts the definition, and a worker; returns once the program has begun.
+fn begun(desk: &Desk) -> (String, Running) {
+    let started = desk.run(&["start", "--file", "saga.json", "--json"]).json();
+    let worker = Running::begin(desk, &["work"]);
+    assert_eq!(read(desk, "told"), "begun\n");
+    (started["id"].as_str().unwrap().to_owned(), worker)
+}
+
 #[test]
 fn a_cancelled_program_is_gone_with_its_group_before_the_undo() {
     let desk = Desk::new();
     pipe(&desk);
     let more = json!({"timeout": "1h", "compensate_retry": {"attempts": 1}});
     define(&desk, &[("execute", STUBBORN), ("compensate", ALONE)], &more);
-    let id = desk.run(&["start", "--file", "saga.json", "--json"]).json()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let worker = Running::begin(&desk, &["work"]);
-    assert_eq!(read(&desk, "told"), "begun\n");
+    let (id, worker) = begun(&desk);
     assert_eq!(desk.run(&["cancel", &id]).code, 0);
     let watched = desk.run(&["watch", &id]);
     assert_eq!(watched.code, 1, "{watched:?}");
@@ -188,12 +191,7 @@ fn a_program_dies_with_its_worker_and_before_the_next_one_begins() {
     pipe(&desk);
     let execute = format!("if [ -f child ]; then {ALONE}; exit; fi; {STUBBORN}");
     define(&desk, &[("execute", &execute), ("compensate", "true")], &json!({"timeout": "1h"}));
-    let id = desk.run(&["start", "--file", "saga.json", "--json"]).json()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let worker = Running::begin(&desk, &["work"]);
-    assert_eq!(read(&desk, "told"), "begun\n");
+    let (id, worker) = begun(&desk);
     worker.signal("KILL");
     worker.end();
     assert_eq!(desk.run(&["work", "--until-idle"]).code, 0);

@@ -66,6 +66,7 @@ impl KeptRun {
     }
 
     fn disown(&mut self) {
+        self.nudged = false;
         self.owner = None;
         self.run.owner = None;
     }

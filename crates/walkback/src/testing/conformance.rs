@@ -15,7 +15,7 @@ mod bytes;
 mod claim;
 mod kinds;
 mod list;
-mod maker;
+pub(super) mod maker;
 mod records;
 mod start;
 mod together;
@@ -190,6 +190,7 @@ suite! { $
         a_list_is_filtered_by_kind
         a_list_is_filtered_by_every_label
         a_list_is_filtered_by_why_it_is_parked
+        a_list_is_filtered_by_what_needs_a_person
         filters_add_up
         an_empty_store_lists_nothing
         a_scan_reads_every_run_once
@@ -271,7 +272,11 @@ suite! { $
         a_refused_append_opens_no_record
         a_refused_append_closes_no_record
         records_are_listed_by_run
-        records_of_two_steps_are_two;
+        records_of_two_steps_are_two
+        the_owners_of_a_thing_are_all_that_have_it_open
+        who_has_closed_its_row_owns_nothing
+        the_sole_owner_may_append
+        one_of_two_owners_may_not;
     together:
         of_appends_of_one_length_exactly_one_is_applied
         an_owner_and_an_outsider_do_not_both_win

@@ -50,9 +50,9 @@ fn a_kind_is_asked_for_a_small_and_a_full_order() {
     assert_eq!(
         wrong(registry().saga::<Many>()),
         [
-            "saga `many`: step `bakup` is unknown: known are `adopt_vpc`, `command`, `count`, \
+            "saga `many`: step `bakup` is unknown: known are `adopt_vpc`, `approve`, `command`, `count`, \
              `create_balancer`, `create_droplet`, `create_vpc`, `echo`, `fail`, `guess`, \
-             `list_names`, `name`, `need`, `open_port`, `pay`, `price`, `resize`, `sleep`, `weigh`",
+             `list_names`, `name`, `need`, `open_port`, `pay`, `price`, `resize`, `sleep`, `wait_for`, `weigh`",
             "step `web0.create_droplet` of saga `many` needs `vpc_id`, which nothing before it \
              provides",
         ]

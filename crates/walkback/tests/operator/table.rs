@@ -4,38 +4,10 @@
 use std::time::Duration;
 
 use walkback::engine::Operation;
+use walkback::testing::contract::{TABLE, expected};
 use walkback::{Error, Json, SagaId};
 
 use crate::stage::{STORES, Stage};
-
-const COLUMNS: [&str; 8] = [
-    "pending",
-    "running",
-    "compensating",
-    "parked forward",
-    "parked backward",
-    "completed",
-    "failed",
-    "rolled_back",
-];
-
-/// As `docs/promises.md` has it: one mark for each column. `y` it is done, `s` it is so already,
-/// `-` it is refused; any other mark: it is done where the way is so marked.
-const TABLE: [(&str, &str); 13] = [
-    ("cancel", "yysys---"),
-    ("pause", "yyy-----"),
-    ("resume", "---yy---"),
-    ("complete", "-w-c----"),
-    ("skip", "-w-c----"),
-    ("retry", "---pp-o-"),
-    ("resolve", "---up-l-"),
-    ("abandon", "----p-o-"),
-    ("rollback", "-----y--"),
-    ("signal", "yy-y----"),
-    ("approve", "-a------"),
-    ("deny", "-a------"),
-    ("hold", "---h----"),
-];
 
 /// Ways to get into a column: its marks, the steps, and what is asked on the way.
 const WAYS: [(&str, &str, &str, &[&str]); 21] = [
@@ -102,20 +74,9 @@ async fn gone(store: &str, steps: &str, way: &[&str]) -> (Stage, SagaId) {
     (stage, id)
 }
 
-/// What the table says of a command for a run in this column with these marks.
-fn expected(row: &str, column: &str, marks: &str) -> Option<bool> {
-    let at = COLUMNS.iter().position(|name| *name == column).unwrap();
-    match row.as_bytes()[at] {
-        b'y' => Some(true),
-        b's' => Some(false),
-        b'-' => None,
-        mark => marks.as_bytes().contains(&mark).then_some(true),
-    }
-}
-
 async fn asked(store: &str, (column, marks, steps, way): (&str, &str, &str, &[&str])) -> u32 {
     let mut checks = 0;
-    for (name, row) in TABLE {
+    for (name, _) in TABLE {
         let (mut stage, id) = gone(store, steps, way).await;
         let (before, saga) = (stage.ledger(id).await, stage.show(id).await);
         let direction = if saga.error.is_some() { "backward" } else { "forward" };
@@ -128,7 +89,7 @@ async fn asked(store: &str, (column, marks, steps, way): (&str, &str, &str, &[&s
         let after = stage.ledger(id).await;
         // An abandoned residue is abandoned already.
         let again = (name, column, marks) == ("abandon", "failed", "l");
-        match (found, expected(row, column, marks)) {
+        match (found, expected(name, column, marks)) {
             (Ok(false), None) if again => assert_eq!(after.len(), before.len(), "{what}"),
             (Ok(true), Some(true)) => {
                 let row = &after[before.len()];
@@ -138,13 +99,10 @@ async fn asked(store: &str, (column, marks, steps, way): (&str, &str, &str, &[&s
             (Ok(false), Some(false)) => assert_eq!(after.len(), before.len(), "{what}"),
             (Err(Error::DoesNotFit { command, legal, .. }), None) => {
                 assert_eq!(command, name, "{what}");
-                let fits = |row: &str| expected(row, column, marks) == Some(true);
-                let table: Vec<_> = TABLE.iter().filter(|(_, row)| fits(row)).collect();
-                assert_eq!(
-                    legal,
-                    table.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-                    "{what}"
-                );
+                let names = TABLE.iter().map(|(name, _)| *name);
+                let fits: Vec<_> =
+                    names.filter(|name| expected(name, column, marks) == Some(true)).collect();
+                assert_eq!(legal, fits, "{what}");
                 assert_eq!(after.len(), before.len(), "{what}");
             }
             (found, expected) => panic!("{what}: expected {expected:?}, found {found:?}"),

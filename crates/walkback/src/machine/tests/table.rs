@@ -6,35 +6,7 @@ use super::{Run, approval, at, edited, run, signal_named, step, waits};
 use crate::machine::{
     By, Effect, Event, ParkReason, Request, Status, Then, UndoThen, Verdict, Wait,
 };
-
-const COLUMNS: [&str; 8] = [
-    "pending",
-    "running",
-    "compensating",
-    "parked forward",
-    "parked backward",
-    "completed",
-    "failed",
-    "rolled_back",
-];
-
-/// One row for each command, one mark for each column: `y` it fits, `s` it is so already, `-` it is
-/// refused; any other mark: it fits if the run is so marked.
-const TABLE: [(&str, &str); 13] = [
-    ("cancel", "yysys---"),
-    ("pause", "yyy-----"),
-    ("resume", "---yy---"),
-    ("complete", "-w-c----"),
-    ("skip", "-w-c----"),
-    ("retry", "---pp-o-"),
-    ("resolve", "---up-l-"),
-    ("abandon", "----p-o-"),
-    ("rollback", "-----y--"),
-    ("signal", "yy-y----"),
-    ("approve", "-a------"),
-    ("deny", "-a------"),
-    ("hold", "---h----"),
-];
+use crate::testing::contract::{self, TABLE};
 
 fn request(name: &str) -> Request {
     match name {
@@ -172,15 +144,12 @@ fn every_command_fits_exactly_where_the_table_says() {
     for (column, marks, run) in runs() {
         assert_eq!(run.state.status(), status_of(column), "{column}");
         assert_eq!(run.state.turned(), !matches!(column, "completed") && back(column), "{column}");
-        let at = COLUMNS.iter().position(|name| *name == column).expect("a column");
         let mut legal = Vec::new();
-        for (name, row) in TABLE {
-            let expected = match row.as_bytes()[at] {
-                b'y' => Verdict::Fits,
-                b's' if name == "cancel" => Verdict::AlreadySo,
-                b'-' => Verdict::Refused,
-                mark if marks.as_bytes().contains(&mark) => Verdict::Fits,
-                _ => Verdict::Refused,
+        for (name, _) in TABLE {
+            let expected = match contract::expected(name, column, marks) {
+                Some(true) => Verdict::Fits,
+                Some(false) => Verdict::AlreadySo,
+                None => Verdict::Refused,
             };
             let found = run.state.permits(&request(name));
             let so_already = name == "abandon" && found == Verdict::AlreadySo && marks == "l";

@@ -102,6 +102,15 @@ pub(super) async fn a_list_is_filtered_by_why_it_is_parked(store: Under) {
     assert_eq!(list(&*store, filter).await, [paused]);
 }
 
+pub(super) async fn a_list_is_filtered_by_what_needs_a_person(store: Under) {
+    started(&*store, spec()).await;
+    let mut made = accepted(spec());
+    made.new.head.attention = true;
+    start_as(&*store, &made).await;
+    let filter = Filter { attention: true, ..all() };
+    assert_eq!(list(&*store, filter).await, [made.run.spec.id]);
+}
+
 pub(super) async fn filters_add_up(store: Under) {
     let own = Spec { kind: "site".into(), ..labelled(&[("a", "1")]) };
     let wanted = in_status(&*store, own.clone(), Status::Failed, None).await;

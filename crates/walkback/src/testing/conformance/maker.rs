@@ -16,31 +16,31 @@ use crate::store::{
 use crate::time::Timestamp;
 
 /// The steps of every run here.
-pub(super) const STEPS: &str = r#"["echo","echo"]"#;
+pub(in crate::testing) const STEPS: &str = r#"["echo","echo"]"#;
 /// The worker that most cases enlist.
-pub(super) const WORKER: WorkerId = WorkerId(7);
+pub(in crate::testing) const WORKER: WorkerId = WorkerId(7);
 
-pub(super) fn at(micros: i64) -> Timestamp {
+pub(in crate::testing) fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
 #[expect(clippy::panic, reason = "testing code reports by panic")]
-pub(super) fn must<T>(answer: Result<T, StoreError>) -> T {
+pub(in crate::testing) fn must<T>(answer: Result<T, StoreError>) -> T {
     answer.unwrap_or_else(|error| panic!("the store failed: {error}"))
 }
 
 #[expect(clippy::panic, reason = "testing code reports by panic")]
-pub(super) fn some<T>(found: Option<T>) -> T {
+pub(in crate::testing) fn some<T>(found: Option<T>) -> T {
     found.unwrap_or_else(|| panic!("the store has nothing where something is expected"))
 }
 
 #[expect(clippy::panic, reason = "testing code reports by panic")]
-pub(super) fn json(text: &str) -> Json {
+pub(in crate::testing) fn json(text: &str) -> Json {
     Json::parse(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a run is started with, to be changed by the case.
-pub(super) fn spec() -> Spec {
+pub(in crate::testing) fn spec() -> Spec {
     Spec {
         id: SagaId::new(),
         kind: "kind".into(),
@@ -55,18 +55,18 @@ pub(super) fn spec() -> Spec {
     }
 }
 
-pub(super) fn keyed(key: &str) -> Spec {
+pub(in crate::testing) fn keyed(key: &str) -> Spec {
     Spec { key: Some(key.to_owned()), ..spec() }
 }
 
 /// A run that follows what it writes.
 #[derive(Clone)]
-pub(super) struct Made {
-    pub(super) run: Run,
-    pub(super) new: NewRun,
+pub(in crate::testing) struct Made {
+    pub(in crate::testing) run: Run,
+    pub(in crate::testing) new: NewRun,
 }
 
-pub(super) fn accepted(spec: Spec) -> Made {
+pub(in crate::testing) fn accepted(spec: Spec) -> Made {
     #[expect(clippy::expect_used, reason = "testing code reports by panic")]
     let plan = Arc::new(Plan::parse(&spec.steps).expect("steps"));
     let mut run = Run::new(spec.clone(), plan);
@@ -83,22 +83,26 @@ fn record(run: &mut Run, event: &Event, claim: Option<&Claim>) -> crate::ledger:
 }
 
 /// The transition by which these events happen; `run` then stands after them.
-pub(super) fn transition(run: &mut Run, events: &[Event], claim: Option<&Claim>) -> Transition {
+pub(in crate::testing) fn transition(
+    run: &mut Run,
+    events: &[Event],
+    claim: Option<&Claim>,
+) -> Transition {
     let expected_len = run.tip.len;
     let rows = events.iter().map(|event| record(run, event, claim)).collect();
     Transition::new(expected_len, rows, run.head(), Vec::new())
 }
 
-pub(super) fn begin(step: usize) -> Event {
+pub(in crate::testing) fn begin(step: usize) -> Event {
     Event::StepStarted { step, attempt: 1 }
 }
 
-pub(super) fn done(step: usize, output: &str) -> Event {
+pub(in crate::testing) fn done(step: usize, output: &str) -> Event {
     Event::StepCompleted { step, output: json(output), by: By::Execute }
 }
 
 /// Starts a run that nobody owns.
-pub(super) async fn started(store: &dyn Store, spec: Spec) -> Made {
+pub(in crate::testing) async fn started(store: &dyn Store, spec: Spec) -> Made {
     let made = accepted(spec);
     assert!(matches!(must(store.start(made.new.clone(), None).await), Started::Created(None)));
     made
@@ -106,7 +110,7 @@ pub(super) async fn started(store: &dyn Store, spec: Spec) -> Made {
 
 /// Starts a run that the worker owns; it is enlisted if it is not yet.
 #[expect(clippy::panic, reason = "testing code reports by panic")]
-pub(super) async fn owned(store: &dyn Store, spec: Spec) -> (Made, Claim) {
+pub(in crate::testing) async fn owned(store: &dyn Store, spec: Spec) -> (Made, Claim) {
     enlisted(store, WORKER).await;
     let made = accepted(spec);
     match must(store.start(made.new.clone(), Some(WORKER)).await) {
@@ -115,21 +119,25 @@ pub(super) async fn owned(store: &dyn Store, spec: Spec) -> (Made, Claim) {
     }
 }
 
-pub(super) async fn enlist(store: &dyn Store, worker: WorkerId) {
+pub(in crate::testing) async fn enlist(store: &dyn Store, worker: WorkerId) {
     assert!(matches!(enlisted(store, worker).await, Enlisted::Working));
 }
 
-pub(super) async fn enlisted(store: &dyn Store, worker: WorkerId) -> Enlisted {
+pub(in crate::testing) async fn enlisted(store: &dyn Store, worker: WorkerId) -> Enlisted {
     let info = WorkerInfo { id: Some(worker), pid: 42, host: "here".into(), since: at(0) };
     must(store.enlist(&info).await)
 }
 
 /// What the worker can claim at this moment, from all queues.
-pub(super) async fn claim_at(store: &dyn Store, now: Timestamp, limit: usize) -> Vec<Claimed> {
+pub(in crate::testing) async fn claim_at(
+    store: &dyn Store,
+    now: Timestamp,
+    limit: usize,
+) -> Vec<Claimed> {
     claim_from(store, &[], now, limit).await
 }
 
-pub(super) async fn claim_from(
+pub(in crate::testing) async fn claim_from(
     store: &dyn Store,
     queues: &[&str],
     now: Timestamp,
@@ -139,29 +147,29 @@ pub(super) async fn claim_from(
     must(store.claim(Wanted { worker: WORKER, queues, limit, now }).await)
 }
 
-pub(super) async fn load(store: &dyn Store, id: SagaId) -> StoredRun {
+pub(in crate::testing) async fn load(store: &dyn Store, id: SagaId) -> StoredRun {
     some(must(store.load(id).await))
 }
 
 /// Ids of claimed runs, as they came.
-pub(super) fn ids(claimed: &[Claimed]) -> Vec<SagaId> {
+pub(in crate::testing) fn ids(claimed: &[Claimed]) -> Vec<SagaId> {
     claimed.iter().map(|claimed| claimed.claim.saga()).collect()
 }
 
-pub(super) async fn applied(store: &dyn Store, claim: &Claim, transition: Transition) {
+pub(in crate::testing) async fn applied(store: &dyn Store, claim: &Claim, transition: Transition) {
     assert_eq!(must(store.append(claim, transition).await), Appended::Applied);
 }
 
-pub(super) async fn refused(store: &dyn Store, claim: &Claim, transition: Transition) {
+pub(in crate::testing) async fn refused(store: &dyn Store, claim: &Claim, transition: Transition) {
     assert_eq!(must(store.append(claim, transition).await), Appended::Refused);
 }
 
 /// Changes when the run has to be looked at.
-pub(super) fn waking(mut made: Made, wake_at: Option<Timestamp>) -> Made {
+pub(in crate::testing) fn waking(mut made: Made, wake_at: Option<Timestamp>) -> Made {
     made.new.head.wake_at = wake_at;
     made
 }
 
-pub(super) async fn start_as(store: &dyn Store, made: &Made) {
+pub(in crate::testing) async fn start_as(store: &dyn Store, made: &Made) {
     assert!(matches!(must(store.start(made.new.clone(), None).await), Started::Created(None)));
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::desired::{Provision, RecordChange};
+use crate::id::SagaId;
+use crate::machine::Event;
 use crate::run::Run;
-use crate::store::{Claim, Store, Transition};
+use crate::store::{Appended, Claim, Store, Transition};
 use crate::testing::conformance::maker::{
-    applied, at, begin, done, json, must, owned, refused, spec, transition,
+    Made, applied, at, begin, done, json, must, owned, refused, spec, transition,
 };
 
 type Under = Arc<dyn Store>;
@@ -85,4 +87,50 @@ pub(super) async fn records_of_two_steps_are_two(store: Under) {
     records.sort_by_key(|record| record.step_idx);
     let closed: Vec<_> = records.iter().map(|record| record.closed_at).collect();
     assert_eq!(closed, [None, Some(at(4_000))]);
+}
+
+/// Two runs that have the same thing open, the second one's row being closed again if so said.
+async fn sharing(store: &dyn Store, close: bool) -> (Made, SagaId) {
+    let (mut first, claim) = owned(store, spec()).await;
+    applied(store, &claim, makes(&mut first.run, &claim, 0, "v")).await;
+    let (mut second, claim) = owned(store, spec()).await;
+    applied(store, &claim, makes(&mut second.run, &claim, 0, "v")).await;
+    if close {
+        applied(store, &claim, closes(&mut second.run, &claim, 0)).await;
+    }
+    (first, claim.saga())
+}
+
+/// An outsider's append that wants the run to be the sole owner of what it made.
+async fn alone(store: &dyn Store, mut made: Made) -> Appended {
+    let next = transition(&mut made.run, &[Event::PauseRequested], None);
+    let next = Transition { sole_owner: true, ..next };
+    must(store.append_unclaimed(made.run.spec.id, next).await)
+}
+
+pub(super) async fn the_owners_of_a_thing_are_all_that_have_it_open(store: Under) {
+    let (first, second) = sharing(&*store, false).await;
+    let owners = must(store.owners(first.run.spec.id).await);
+    let sagas: Vec<_> = owners.iter().map(|row| row.saga_id).collect();
+    assert_eq!(sagas, [first.run.spec.id, second]);
+    let (stranger, _) = owned(&*store, spec()).await;
+    assert!(must(store.owners(stranger.run.spec.id).await).is_empty());
+}
+
+pub(super) async fn who_has_closed_its_row_owns_nothing(store: Under) {
+    let (first, second) = sharing(&*store, true).await;
+    assert_eq!(must(store.owners(first.run.spec.id).await).len(), 1);
+    assert!(must(store.owners(second).await).is_empty());
+}
+
+pub(super) async fn the_sole_owner_may_append(store: Under) {
+    let (first, _) = sharing(&*store, true).await;
+    assert_eq!(alone(&*store, first).await, Appended::Applied);
+}
+
+pub(super) async fn one_of_two_owners_may_not(store: Under) {
+    let (first, _) = sharing(&*store, false).await;
+    let id = first.run.spec.id;
+    assert_eq!(alone(&*store, first).await, Appended::Refused);
+    assert_eq!(must(store.rows(id, 0).await).len(), 3);
 }
