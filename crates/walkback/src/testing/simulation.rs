@@ -83,15 +83,13 @@ struct Scene {
     found: Simulated,
 }
 
-/// Simulates what this seed says, with a bug if one is planted.
+/// Simulates what this seed says, with a bug if one is planted; on a runtime of one thread whose
+/// time is paused.
 ///
 /// # Errors
 /// The promise that was broken, and how.
-pub fn simulate(seed: u64, planted: Option<Planted>) -> Result<Simulated, String> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(Scene::new(seed, planted).play()).map_err(|why| format!("seed {seed}: {why}"))
+pub async fn simulate(seed: u64, planted: Option<Planted>) -> Result<Simulated, String> {
+    Scene::new(seed, planted).play().await.map_err(|why| format!("seed {seed}: {why}"))
 }
 
 fn words(error: impl fmt::Display) -> String {
