@@ -125,7 +125,7 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
             "rollback" => "it was completed, and then rolled back on purpose".to_owned(),
             failed => format!("step `{}` failed", failed.trim_start_matches("step_failed:")),
         };
-        because.push(format!("it walked back: {turned}").replace("walked", tense(view.status)));
+        because.push(format!("it {} back: {turned}", walks(view.status)));
     }
     if let Some(parked) = run.state.parked() {
         let at = parked.step.map(|idx| format!(" ({})", name(idx))).unwrap_or_default();
@@ -168,8 +168,8 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
     because
 }
 
-fn tense(status: Status) -> &'static str {
-    if status == Status::Compensating || status == Status::Parked { "walks" } else { "walked" }
+fn walks(status: Status) -> &'static str {
+    if matches!(status, Status::Compensating | Status::Parked) { "walks" } else { "walked" }
 }
 
 fn waits(run: &Run, waiting: &Waiting) -> String {
