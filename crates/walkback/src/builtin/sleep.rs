@@ -13,9 +13,10 @@ use crate::{Attempt, Context, DynamicStep, Options, StepError};
 pub(crate) struct Sleep;
 
 fn duration(value: Option<&Value>) -> Result<Duration, String> {
+    let value = value.ok_or("parameter `for` is missing: expected a duration like `2s`")?;
     let text = value
-        .and_then(Value::as_str)
-        .ok_or("parameter `for` is missing: expected a duration like `2s`")?;
+        .as_str()
+        .ok_or_else(|| format!("parameter `for` is {value}: expected a duration like `2s`"))?;
     parse_duration(text).map_err(|error| format!("parameter `for`: {error}"))
 }
 
