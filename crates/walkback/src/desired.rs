@@ -91,3 +91,11 @@ pub struct Provisioned {
     /// When it was undone, if it was.
     pub closed_at: Option<Timestamp>,
 }
+
+impl Provisioned {
+    /// Whether, being open for what `saga` has made, it stands in the way of undoing that: another
+    /// run's, or changed since it was made (rule S13).
+    pub(crate) fn forbids_rollback(&self, saga: SagaId) -> bool {
+        self.saga_id != saga || self.spec_version != 1
+    }
+}

@@ -94,6 +94,11 @@ pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Valu
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
+/// Whether it is the schema of `()`.
+fn is_null(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("null")
+}
+
 /// The schema of `T`, with its own properties where it stands for another type.
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
     let mut root = settings.into_generator().into_root_schema_for::<T>().to_value();
@@ -127,7 +132,7 @@ where
     }
 
     fn input(&self, context: &Context) -> Result<I, StepError> {
-        let null = self.input_schema.get("type").and_then(Value::as_str) == Some("null");
+        let null = is_null(&self.input_schema);
         let mut text = String::from("{");
         for (name, _) in properties(&self.input_schema) {
             if let Some(json) = context.field(name) {
@@ -202,7 +207,7 @@ where
     fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
         let one = |text: String| vec![text];
         let json = check_output(output.clone()).map_err(|error| one(error.to_string()))?;
-        let none = self.output_schema.get("type").and_then(Value::as_str) == Some("null");
+        let none = is_null(&self.output_schema);
         let form = Form::new(self.output_schema.clone()).map_err(one)?;
         let violations = if none { Vec::new() } else { form.violations(&json.value()) };
         if !violations.is_empty() {

@@ -8,7 +8,8 @@ use crate::dynamic::{Dynamic, DynamicStep};
 use crate::erased::AnyStep;
 use crate::into_step::IntoStep;
 use crate::json::Json;
-use crate::recipe::Steps;
+use crate::options::Options;
+use crate::recipe::{StepRef, Steps};
 use crate::saga::Saga;
 use crate::wiring::Form;
 
@@ -123,6 +124,11 @@ impl Registry {
 
     pub(crate) fn find(&self, step: &str) -> Option<&Arc<dyn AnyStep>> {
         self.steps.get(step)
+    }
+
+    /// The options of this use of a step; the defaults, if the step is unknown here.
+    pub(crate) fn options(&self, used: &StepRef) -> Options {
+        self.find(&used.step).map(|known| known.options(used)).unwrap_or_default()
     }
 
     pub(crate) fn find_kind(&self, kind: &str) -> Option<&Kind> {

@@ -10,7 +10,6 @@ use crate::limits;
 use crate::machine::{
     By, Class, Effect, Event, Failure, Forward, Request, Status, Verdict, Wait, after_failure,
 };
-use crate::options::Options;
 use crate::plan::StepIdx;
 use crate::registry::Kind;
 use crate::run::Run;
@@ -228,8 +227,7 @@ impl Engine {
     /// Whether nobody else owns by now what the saga made (rule S13).
     async fn check_owner(&self, id: SagaId) -> Result<(), Error> {
         for row in self.0.store.owners(id).await? {
-            let moved = row.saga_id == id && row.spec_version > 1;
-            if row.saga_id != id || moved {
+            if row.forbids_rollback(id) {
                 let what = format!("{} `{}`", row.what.kind, row.what.external_id);
                 let owner = (row.saga_id != id).then_some(row.saga_id);
                 return Err(Error::NotTheOwner { id, what, owner });
@@ -240,11 +238,6 @@ impl Engine {
 }
 
 impl Inner {
-    fn options(&self, run: &Run, step: StepIdx) -> Options {
-        let used = run.state.plan().step(step);
-        self.registry.find(&used.step).map(|known| known.options(used)).unwrap_or_default()
-    }
-
     /// A step that a person did: its output must be one that the step could have put out.
     fn completed_by_hand(&self, run: &Run, step: StepIdx, output: &Json) -> Result<Outside, Error> {
         let used = run.state.plan().step(step);
@@ -311,7 +304,7 @@ impl Inner {
             retry_after: None,
             chance: 0,
         };
-        let (now, options) = (self.clock.now(), self.options(run, step));
+        let (now, options) = (self.clock.now(), self.registry.options(run.state.plan().step(step)));
         let then = after_failure(&run.state, step, &failure, now, &options);
         let why = asked.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let error = limits::cut(format!("denied by {}{why}", asked.actor));

@@ -154,8 +154,7 @@ impl Engine {
 
     fn planned(&self, plan: &Plan, idx: StepIdx, groups: &[Place]) -> PlannedStep {
         let (used, facts) = (plan.step(idx), plan.facts(idx));
-        let own = self.registry().find(&used.step);
-        let options = own.map_or_else(Options::new, |step| step.options(used));
+        let options = self.registry().options(used);
         PlannedStep {
             step_idx: idx,
             step: plan.name(idx).to_owned(),

@@ -90,8 +90,8 @@ impl Kept {
         if !ours || kept.run.head.len != transition.expected_len {
             return Appended::Refused;
         }
-        let changed = |row: &Provisioned| row.saga_id != id || row.spec_version != 1;
-        if transition.sole_owner && owners(&self.provisioned, id).any(changed) {
+        let forbids = |row: &Provisioned| row.forbids_rollback(id);
+        if transition.sole_owner && owners(&self.provisioned, id).any(forbids) {
             return Appended::Refused;
         }
         kept.run.rows.extend(transition.rows);

@@ -106,8 +106,7 @@ impl<'a> Draft<'a> {
     }
 
     fn options(&self, step: StepIdx) -> Options {
-        let used = self.run.state.plan().step(step);
-        self.registry.find(&used.step).map(|known| known.options(used)).unwrap_or_default()
+        self.registry.options(self.run.state.plan().step(step))
     }
 
     fn execute_failed(&self, step: StepIdx, error: &StepError) -> Event {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use crate::desired::{Provisioned, RecordChange};
+use crate::desired::RecordChange;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
@@ -155,11 +155,10 @@ pub(super) fn append_unclaimed(
     id: SagaId,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
-    if transition.sole_owner {
-        let changed = |row: &Provisioned| row.saga_id != id || row.spec_version != 1;
-        if read::owners(connection, id)?.iter().any(changed) {
-            return Ok(Appended::Refused);
-        }
+    if transition.sole_owner
+        && read::owners(connection, id)?.iter().any(|row| row.forbids_rollback(id))
+    {
+        return Ok(Appended::Refused);
     }
     let Head { status, current_step, steps, cancel_requested, error, parked, .. } =
         &transition.head;
