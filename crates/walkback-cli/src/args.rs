@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::commands::{
-    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan, run, show,
-    start, verify, watch, work,
+    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan, prune, run,
+    show, start, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -147,6 +147,10 @@ pub(crate) enum Command {
     /// Measure how fast this machine runs sagas, beside what its disk can do at most.
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
+    /// Remove sagas that completed or rolled back long ago and have nothing live; a stone of each
+    /// stays.
+    #[command(after_long_help = prune::EXAMPLES)]
+    Prune(prune::PruneArgs),
     /// Copy the store into a file, while everything runs.
     Backup(backup::BackupArgs),
     /// Print a script that completes this command in a shell.

@@ -22,6 +22,7 @@ pub(crate) mod ledger;
 pub(crate) mod list;
 pub(crate) mod operator;
 pub(crate) mod plan;
+pub(crate) mod prune;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod start;
@@ -90,6 +91,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
+        Command::Prune(args) => prune::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,
         Command::Completions(args) => completions::run(&args, &app.out),
     }

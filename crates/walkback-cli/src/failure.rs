@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
             Error::Mistakes(Mistakes(lines)) => return Self::usage(lines.clone()),
-            Error::KeyTaken { .. } | Error::NotFound(_) => Exit::Usage,
+            Error::KeyTaken { .. } | Error::NotFound(_) | Error::Pruned(_) => Exit::Usage,
             Error::DoesNotFit { .. } | Error::NotTheOwner { .. } => Exit::DoesNotFit,
             Error::Damaged { .. } | Error::Store(_) => Exit::Store,
         };

@@ -1,16 +1,18 @@
 //! Working on the store, as soon as nobody else does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use walkback::store::WorkerInfo;
+use walkback::worker::Hook;
 use walkback::{Engine, Error, engine::Enlistment, worker::Until};
 
 /// How often to ask whether the other worker is gone.
 const ASK: Duration = Duration::from_millis(200);
 
 /// How to work.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Labour {
     /// Runs in memory at once, if that is said.
     pub(crate) concurrency: Option<usize>,
@@ -18,6 +20,8 @@ pub(crate) struct Labour {
     pub(crate) queues: Vec<String>,
     /// When it is over.
     pub(crate) until: Until,
+    /// Who tells people of what needs them.
+    pub(crate) hook: Option<Arc<dyn Hook>>,
 }
 
 /// What becomes of the wish to work.
@@ -45,6 +49,9 @@ impl Labour {
                     tell(News::Works);
                     if let Some(runs) = self.concurrency {
                         worker = worker.concurrency(runs);
+                    }
+                    if let Some(hook) = self.hook {
+                        worker = worker.hook(hook);
                     }
                     return worker.queues(self.queues).run(self.until, stop).await;
                 }

@@ -16,6 +16,7 @@ mod order;
 mod output;
 mod selection;
 mod store;
+mod webhook;
 
 fn main() -> ExitCode {
     // Before there is a thread or a runtime: this process may be a guard of another.

@@ -30,7 +30,8 @@ impl Selection {
     /// All of them, newest first.
     pub(crate) fn filter(self) -> Filter {
         let Self { statuses, kind, labels, parked, attention } = self;
-        Filter { statuses, kind, labels, parked, attention, after: None, limit: usize::MAX }
+        let limit = usize::MAX;
+        Filter { statuses, kind, labels, parked, attention, limit, ..Filter::default() }
     }
 }
 

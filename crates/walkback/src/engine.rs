@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Mistakes};
@@ -24,15 +24,18 @@ use crate::worker::{Local, Order as WorkerOrder, Worker};
 mod explain;
 mod operate;
 mod plan;
+mod prune;
 mod start;
 mod view;
 mod walk_back;
 
+pub(crate) use explain::explain;
 pub use explain::{Explanation, Next};
 pub(crate) use operate::Outside;
 pub use operate::{Asked, Operation};
 
 pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
+pub use prune::Archived;
 pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
 pub use walk_back::{WalkBack, WalkBackStep};
 
@@ -66,6 +69,8 @@ pub(crate) struct Inner {
     /// Shared by bodies; a suspect of S15 takes it alone.
     pub(crate) quiet: Arc<RwLock<()>>,
     pub(crate) progress: Progress,
+    /// Told when a run may need a person.
+    pub(crate) attention: Notify,
     local: Mutex<Option<Local>>,
     plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
     waiters: Mutex<HashMap<SagaId, Vec<oneshot::Sender<Status>>>>,
@@ -114,6 +119,7 @@ impl Engine {
             clock: Arc::new(clock),
             quiet: Arc::default(),
             progress: Progress::default(),
+            attention: Notify::new(),
             local: Mutex::default(),
             plans: Mutex::default(),
             waiters: Mutex::default(),
@@ -199,7 +205,7 @@ impl Engine {
     /// # Errors
     /// If there is no such row, or no saga of this id.
     pub async fn show_saga_at(&self, id: SagaId, seq: u64) -> Result<SagaView, Error> {
-        let mut stored = self.0.store.load(id).await?.ok_or(Error::NotFound(id))?;
+        let mut stored = self.0.stored(id).await?;
         let last = stored.rows.len() as u64 - 1;
         if seq > last {
             let text = format!("saga {id} has no row {seq}: expected one from 0 to {last}");
@@ -225,7 +231,7 @@ impl Engine {
     pub async fn ledger(&self, id: SagaId, from: u64) -> Result<Vec<Row>, Error> {
         let rows = self.0.store.rows(id, from).await?;
         if rows.is_empty() && self.0.store.head(id).await?.is_none() {
-            return Err(Error::NotFound(id));
+            return Err(self.0.not_found(id).await);
         }
         Ok(rows)
     }
@@ -237,7 +243,9 @@ impl Engine {
     pub async fn wait_for_rest(&self, id: SagaId) -> Result<Status, Error> {
         loop {
             let mut rest = self.0.rest_of(id);
-            let head = self.0.store.head(id).await?.ok_or(Error::NotFound(id))?;
+            let Some(head) = self.0.store.head(id).await? else {
+                return Err(self.0.not_found(id).await);
+            };
             if head.status.at_rest() {
                 return Ok(head.status);
             }
@@ -280,7 +288,23 @@ impl Inner {
     }
 
     async fn load(&self, id: SagaId) -> Result<Run, Error> {
-        self.fold(self.store.load(id).await?.ok_or(Error::NotFound(id))?)
+        self.fold(self.stored(id).await?)
+    }
+
+    async fn stored(&self, id: SagaId) -> Result<StoredRun, Error> {
+        match self.store.load(id).await? {
+            Some(stored) => Ok(stored),
+            None => Err(self.not_found(id).await),
+        }
+    }
+
+    /// Why there is no such saga: it was pruned, or never there.
+    async fn not_found(&self, id: SagaId) -> Error {
+        match self.store.tombstone(id).await {
+            Ok(Some(stone)) => Error::Pruned(Box::new(stone)),
+            Ok(None) => Error::NotFound(id),
+            Err(error) => error.into(),
+        }
     }
 
     /// Whether this binary knows every step of the run.
@@ -300,6 +324,9 @@ impl Inner {
         }
         if run.state.status().at_rest() {
             self.progress.forget(run.spec.id);
+            if run.state.needs_attention() {
+                self.attention.notify_one();
+            }
             for waiter in lock(&self.waiters).remove(&run.spec.id).unwrap_or_default() {
                 // A waiter that is gone needs no telling.
                 waiter.send(run.state.status()).ok();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::limits::cut;
 use crate::machine::{Class, Effect};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tombstone};
 
 pub use crate::id::BadSagaId;
 pub use crate::json::JsonError;
@@ -155,6 +155,9 @@ pub enum Error {
     /// No such run.
     #[error("there is no saga {0} in this store")]
     NotFound(crate::SagaId),
+    /// It was pruned.
+    #[error("{}", pruned(.0))]
+    Pruned(Box<Tombstone>),
     /// The command does not fit how the run stands.
     #[error("`{command}` does not fit saga {id}, which is {status}{hint}: legal now: {}", listed(.legal))]
     DoesNotFit {
@@ -190,6 +193,12 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+}
+
+fn pruned(stone: &Tombstone) -> String {
+    let Tombstone { id, status, finished_at, pruned_at, pruned_by, .. } = stone;
+    let ended = status.name();
+    format!("saga {id} was pruned at {pruned_at} by {pruned_by}: it was {ended} at {finished_at}")
 }
 
 fn owned(owner: Option<&crate::SagaId>) -> String {

@@ -23,6 +23,7 @@ mod backward;
 mod commands;
 mod event;
 mod forward;
+mod hook;
 mod permit;
 mod policy;
 mod run;
@@ -33,6 +34,7 @@ mod walk;
 
 pub use commands::Command;
 pub use event::{By, Effect, Event, Finding, ParkReason, Then, UndoThen, Wait};
+pub(crate) use hook::Called;
 pub use permit::{Request, Verdict};
 pub use policy::{Class, Failure, after_failure, after_undo_failure};
 pub use step::StepStatus;
@@ -66,6 +68,8 @@ pub struct State {
     deaths: u32,
     rows: u64,
     rows_granted: u64,
+    /// What became of telling people, while the run needs one.
+    called: Option<Called>,
 }
 
 /// Why a run walks back.
@@ -201,6 +205,7 @@ impl State {
             deaths: 0,
             rows: 0,
             rows_granted: 0,
+            called: None,
         }
     }
 
@@ -215,6 +220,9 @@ impl State {
             self.stuck_since = None;
         } else {
             self.stuck_since.get_or_insert(at);
+        }
+        if self.called.is_some() && !self.needs_attention() {
+            self.called = None;
         }
         Ok(())
     }
@@ -246,6 +254,12 @@ impl State {
             Event::Parked { reason } => return self.run_parked(at, *reason),
             Event::DeadlinePassed => return self.deadline_passed(),
             Event::HoldEnded => return self.hold_ended(),
+            Event::HookDelivered { parked, tries } => {
+                return self.hook_called(*parked, *tries, None);
+            }
+            Event::HookFailed { parked, tries, retry_at, .. } => {
+                return self.hook_called(*parked, *tries, Some(*retry_at));
+            }
             _ => return self.requested(at, event),
         }
         Ok(())

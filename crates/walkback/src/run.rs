@@ -17,7 +17,7 @@ pub(crate) struct Run {
     pub(crate) spec: Arc<Spec>,
     pub(crate) state: State,
     pub(crate) tip: Tip,
-    /// When the last row was written.
+    /// When something last happened to it.
     pub(crate) last_at: Timestamp,
 }
 
@@ -41,20 +41,29 @@ impl Run {
 
     /// Takes in a row that is stored already.
     pub(crate) fn take_in(&mut self, row: &Row) -> Result<(), Error> {
-        let damaged = |why: String| Error::Damaged { id: self.spec.id, why };
+        let id = self.spec.id;
+        let damaged = |why: String| Error::Damaged { id, why };
         let event = row.event().map_err(|error| damaged(error.to_string()))?;
         self.state.apply(row.at, &event).map_err(|illegal| damaged(illegal.to_string()))?;
-        self.tip = Tip { len: row.seq + 1, hash: row.hash(self.spec.id) };
-        self.last_at = row.at;
+        self.tip = Tip { len: row.seq + 1, hash: row.hash(id) };
+        self.happened(row.at, &event);
         Ok(())
     }
 
     /// Lets `event` happen and makes its row, which is not stored yet.
     pub(crate) fn record(&mut self, event: &Event, writer: &Writer<'_>) -> Result<Row, Error> {
-        let damaged = |why: String| Error::Damaged { id: self.spec.id, why };
+        let id = self.spec.id;
+        let damaged = |why: String| Error::Damaged { id, why };
         self.state.apply(writer.at, event).map_err(|illegal| damaged(illegal.to_string()))?;
-        self.last_at = writer.at;
-        self.tip.row(self.spec.id, event, writer).map_err(|error| damaged(error.to_string()))
+        self.happened(writer.at, event);
+        self.tip.row(id, event, writer).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Something happened to the run; that people were told of it is nothing of that.
+    pub(crate) fn happened(&mut self, at: Timestamp, event: &Event) {
+        if !event.is_of_hook() {
+            self.last_at = at;
+        }
     }
 
     /// The run's row, as its ledger says it must be.
@@ -70,6 +79,7 @@ impl Run {
             parked: self.state.parked().map(|parked| parked.reason.to_string()),
             attention: self.state.needs_attention(),
             wake_at: self.wake_at(),
+            call_at: self.state.call_at(),
             started_at: self.state.steps().iter().filter_map(|step| step.started_at).min(),
             finished_at: ended.then_some(self.last_at),
             len: self.tip.len,

@@ -1,4 +1,4 @@
-//! Where runs are kept: three small traits, which every store implements and one conformance
+//! Where runs are kept: four small traits, which every store implements and one conformance
 //! suite checks.
 //!
 //! The only write to a run takes a [`Claim`], and only a store makes one. Everybody else (operators,
@@ -29,9 +29,9 @@ pub use sqlite::{Pragmas, SqliteStore};
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything an engine needs of a store.
-pub trait Store: Runs + Coordination + Records {}
+pub trait Store: Runs + Coordination + Records + Retention {}
 
-impl<S: Runs + Coordination + Records> Store for S {}
+impl<S: Runs + Coordination + Records + Retention> Store for S {}
 
 /// Runs and their ledgers.
 pub trait Runs: Send + Sync {
@@ -83,6 +83,9 @@ pub trait Coordination: Send + Sync {
     /// The runs of this worker to which somebody else has written since the last ask.
     fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>>;
 
+    /// The runs for which the hook is to be called, and when, the soonest first; as many as `limit`.
+    fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>>;
+
     /// A number that changes whenever somebody else than an owner of this process may have written.
     fn version(&self) -> Answer<'_, u64>;
 }
@@ -94,6 +97,41 @@ pub trait Records: Send + Sync {
 
     /// Every run's open rows for what `saga` has a row open for, its own among them.
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>>;
+}
+
+/// Runs that nobody needs any more.
+pub trait Retention: Send + Sync {
+    /// Removes a run whole and leaves its stone, in one commit; refused, unless the run still is as
+    /// the stone says, is completed or rolled back, and nobody owns it nor it anything live.
+    fn prune(&self, stone: Tombstone) -> Answer<'_, Appended>;
+
+    /// What is left of a run that was pruned.
+    fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>>;
+}
+
+/// What is left of a run that was pruned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The run.
+    pub id: SagaId,
+    /// The recipe by name.
+    pub kind: Arc<str>,
+    /// How it ended.
+    pub status: Status,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it came to its end.
+    pub finished_at: Timestamp,
+    /// Rows that its ledger had.
+    pub len: u64,
+    /// The hash of the last of them: an export can be checked against it.
+    pub hash: RowHash,
+    /// When it was pruned.
+    pub pruned_at: Timestamp,
+    /// By whom.
+    pub pruned_by: String,
+    /// Why, if that was said.
+    pub reason: Option<String>,
 }
 
 /// The right to write to a run. Only a store makes one.
@@ -189,6 +227,8 @@ pub struct Head {
     pub attention: bool,
     /// When there is something to do for it, if there will be by itself.
     pub wake_at: Option<Timestamp>,
+    /// When the hook is to be called for it: it needs a person, and nobody was told so yet.
+    pub call_at: Option<Timestamp>,
     /// When its first step began.
     pub started_at: Option<Timestamp>,
     /// When it came to its end.
@@ -319,6 +359,9 @@ pub struct Filter {
     pub parked: Option<String>,
     /// Only those that a person has to look at.
     pub attention: bool,
+    /// Only those that may be pruned: completed or rolled back before this moment, and without
+    /// anything live that is theirs.
+    pub prunable_before: Option<Timestamp>,
     /// Older than this one.
     pub after: Option<SagaId>,
     /// At most so many.

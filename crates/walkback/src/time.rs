@@ -41,6 +41,19 @@ impl Timestamp {
         Self(self.0.saturating_add(by)).min(Self::LAST)
     }
 
+    /// This moment and `by` earlier; stops at 1970 instead of going before.
+    ///
+    /// ```
+    /// use walkback::time::Timestamp;
+    /// let hour = std::time::Duration::from_hours(1);
+    /// assert_eq!(Timestamp::LAST.minus(hour).plus(hour), Timestamp::LAST);
+    /// ```
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(by).max(0))
+    }
+
     /// How much later this moment is than `earlier`; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

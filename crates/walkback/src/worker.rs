@@ -18,10 +18,15 @@ use crate::run::Run;
 use crate::store::{Claim, Claimed, Filter, Transition, Wanted, WorkerId};
 use crate::time::Timestamp;
 
+mod desk;
 mod drive;
+mod hook;
 mod perform;
 mod transition;
 
+pub use hook::{Hook, Notice, ProgramHook, Told};
+
+use desk::Desk;
 use drive::{Drive, End};
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
@@ -41,12 +46,12 @@ pub enum Until {
 }
 
 /// A process's right to work, as [`Engine::enlist`](crate::Engine::enlist) gave it.
-#[derive(Debug)]
 pub struct Worker {
     engine: Arc<Inner>,
     id: WorkerId,
     concurrency: usize,
     queues: Arc<[String]>,
+    hook: Option<Arc<dyn Hook>>,
 }
 
 /// What the engine of the same process tells its worker.
@@ -69,7 +74,7 @@ pub(crate) enum Order {
 
 impl Worker {
     pub(crate) fn new(engine: Arc<Inner>, id: WorkerId) -> Self {
-        Self { engine, id, concurrency: 1_000, queues: Arc::new([]) }
+        Self { engine, id, concurrency: 1_000, queues: Arc::new([]), hook: None }
     }
 
     /// How many runs it holds in memory at once; waiting ones do not count. 1,000 if nothing is said.
@@ -83,6 +88,25 @@ impl Worker {
     #[must_use]
     pub fn queues(mut self, queues: impl IntoIterator<Item = String>) -> Self {
         self.queues = queues.into_iter().collect();
+        self
+    }
+
+    /// Tells people by this hook of every saga that needs one.
+    ///
+    /// ```
+    /// use walkback::engine::Enlistment;
+    /// use walkback::{Engine, MemoryStore, Registry, worker::ProgramHook};
+    /// # use std::sync::Arc;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
+    /// let engine = Engine::new(Registry::with_builtins(), MemoryStore::new())?;
+    /// if let Enlistment::Working(worker) = engine.enlist().await? {
+    ///     let worker = worker.hook(Arc::new(ProgramHook::new("page-the-operator")));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
+        self.hook = Some(hook);
         self
     }
 
@@ -110,7 +134,18 @@ impl Worker {
             look_at: Timestamp::default(),
             version: 0,
         };
-        let worked = foreman.work(until, &stop).await;
+        let last = CancellationToken::new();
+        let work = async {
+            let worked = foreman.work(until, &stop).await;
+            last.cancel();
+            worked
+        };
+        let desk = async {
+            if let Some(hook) = &self.hook {
+                Desk::new(Arc::clone(&self.engine), Arc::clone(hook)).work(&stop, &last).await;
+            }
+        };
+        let (worked, ()) = tokio::join!(work, desk);
         self.engine.attach(None);
         foreman.leave.cancel();
         while let Some(ended) = foreman.drives.join_next().await {
@@ -220,6 +255,7 @@ impl Foreman<'_> {
         self.version = version;
         self.look_after = LOOK.0;
         self.may_be_due = true;
+        self.worker.engine.attention.notify_one();
         for id in self.worker.engine.store.nudged(self.worker.id).await? {
             if let Some(nudge) = self.nudges.get(&id) {
                 nudge.notify_one();
@@ -330,5 +366,14 @@ impl Foreman<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, concurrency, queues, .. } = self;
+        let mut worker = f.debug_struct("Worker");
+        worker.field("id", id).field("concurrency", concurrency).field("queues", queues);
+        worker.finish_non_exhaustive()
     }
 }

@@ -5,6 +5,10 @@
 
 #[path = "operator/editing.rs"]
 mod editing;
+#[path = "operator/hook.rs"]
+mod hook;
+#[path = "operator/pruning.rs"]
+mod pruning;
 #[path = "operator/stage.rs"]
 mod stage;
 #[path = "operator/table.rs"]

@@ -38,7 +38,7 @@ pub(crate) struct Target {
 }
 
 impl Who {
-    fn asked(self) -> Asked {
+    pub(crate) fn asked(self) -> Asked {
         Asked { actor: self.actor.unwrap_or_else(user), reason: self.reason }
     }
 }

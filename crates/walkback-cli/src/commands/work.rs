@@ -1,20 +1,32 @@
 //! `work`: works on what is due in the store.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Args;
-use walkback::worker::Until;
+use walkback::worker::{Hook, ProgramHook, Until};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::labour::{Labour, News, who};
+use crate::webhook::Webhook;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   walkback work
   walkback work --queue mail --queue default --concurrency 50
   walkback work --until-idle
+  walkback work --on-attention ./page-the-operator
+  walkback work --on-attention https://example.com/hook
 
 At SIGINT or SIGTERM what is under way is handed over at once, and the next worker goes on with it.
-On SQLite one process works at a time: a second one says who works and waits for its turn.";
+On SQLite one process works at a time: a second one says who works and waits for its turn.
+
+Whoever is named by --on-attention is told of every saga that parks or ends with something left:
+a program gets a JSON document on its stdin; a URL gets it posted, signed as Standard Webhooks
+says, with the secret in WALKBACK_WEBHOOK_SECRET (whsec_…). A program that does not end with 0
+and a URL that does not answer with 2xx are tried again. What became of it is in the ledger.";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -28,6 +40,28 @@ pub(crate) struct WorkArgs {
     /// End when nothing is left that moves by itself.
     #[arg(long)]
     until_idle: bool,
+    /// Who is told of every saga that needs a person.
+    #[arg(long, value_name = "PROGRAM|URL", env = "WALKBACK_ON_ATTENTION")]
+    on_attention: Option<String>,
+}
+
+const SECRET: &str = "WALKBACK_WEBHOOK_SECRET";
+
+/// The program or webhook of this name.
+fn hook(named: &str) -> Result<Arc<dyn Hook>, String> {
+    if named.starts_with("https://") || named.starts_with("http://") {
+        let secret = std::env::var(SECRET)
+            .map_err(|_| format!("{SECRET} is not set: a webhook is signed with it"))?;
+        let hook = Webhook::new(named, &secret).map_err(|why| format!("{named}: {why}"))?;
+        return Ok(Arc::new(hook));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).filter(|_| !named.contains('/'));
+    let mut places = folders.chain([PathBuf::new()]).map(|folder| folder.join(named));
+    if !places.any(|place| place.is_file()) {
+        return Err(format!("`{named}` is not there: expected a program, or a URL with https://"));
+    }
+    Ok(Arc::new(ProgramHook::new(named)))
 }
 
 fn runs(text: &str) -> Result<usize, String> {
@@ -38,9 +72,13 @@ fn runs(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) async fn run(app: &App, args: WorkArgs) -> Outcome {
+    let hook = args.on_attention.as_deref().filter(|named| !named.is_empty()).map(hook);
+    let hook = hook
+        .transpose()
+        .map_err(|why| Failure::new(Exit::Usage, format!("--on-attention: {why}")))?;
     let engine = app.engine()?;
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
-    let labour = Labour { concurrency: Some(args.concurrency), queues: args.queues, until };
+    let labour = Labour { concurrency: Some(args.concurrency), queues: args.queues, until, hook };
     let tell = |news| match news {
         News::Works => eprintln!("working on {}, as process {}", app.place, std::process::id()),
         News::Waits(by) => {

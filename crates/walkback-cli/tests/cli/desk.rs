@@ -43,7 +43,10 @@ impl Desk {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walkback"));
         command.args(args).current_dir(&self.0).stdin(Stdio::null());
-        command.env_remove("WALKBACK_STORE").env("XDG_CONFIG_HOME", self.0.join("xdg"));
+        for name in ["WALKBACK_STORE", "WALKBACK_ON_ATTENTION", "WALKBACK_WEBHOOK_SECRET"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_CONFIG_HOME", self.0.join("xdg"));
         command.env("USER", "ada");
         command
     }

@@ -39,6 +39,7 @@ fn help_of_the_command_and_of_every_verb() {
         "kinds",
         "steps",
         "verify",
+        "prune",
         "backup",
         "completions",
     ] {

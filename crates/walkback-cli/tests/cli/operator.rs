@@ -6,7 +6,7 @@ use crate::desk::Desk;
 use crate::running::Running;
 
 /// A saga whose undo of step 0 fails for good while the file `jam` is there.
-fn jammed(desk: &Desk) -> String {
+pub(crate) fn jammed(desk: &Desk) -> String {
     desk.write("jam", "");
     let undo = json!(["sh", "-c", "test ! -e jam"]);
     let step = json!({"name": "make", "execute": ["true"], "compensate": undo,

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::ledger::Row;
-use crate::machine::{ParkReason, Request, Status, StepStatus, Verdict};
+use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
 use crate::plan::StepIdx;
 use crate::run::Run;
 use crate::store::Filter;
@@ -58,7 +58,7 @@ impl Engine {
     /// # Errors
     /// If there is no saga of this id, or the store cannot be used.
     pub async fn explain_saga(&self, id: SagaId) -> Result<Explanation, Error> {
-        let stored = self.0.store.load(id).await?.ok_or(Error::NotFound(id))?;
+        let stored = self.0.stored(id).await?;
         let (owned, rows) = (stored.owner.is_some(), stored.rows.clone());
         let run = self.0.fold(stored)?;
         Ok(explain(&run, owned, &rows))
@@ -73,7 +73,7 @@ impl Engine {
         for id in self.find_sagas(Filter { attention: true, ..filter }).await? {
             match self.explain_saga(id).await {
                 Ok(explained) if explained.attention => found.push(explained),
-                Ok(_) | Err(Error::NotFound(_)) => {}
+                Ok(_) | Err(Error::NotFound(_) | Error::Pruned(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-fn explain(run: &Run, owned: bool, rows: &[Row]) -> Explanation {
+pub(crate) fn explain(run: &Run, owned: bool, rows: &[Row]) -> Explanation {
     let view = SagaView::full(run, &crate::progress::Progress::default());
     let (parked, status) = (run.state.parked(), run.state.status());
     let waiting = view.waiting_for.as_ref();
@@ -130,6 +130,7 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
     if let Some(parked) = run.state.parked() {
         let at = parked.step.map(|idx| format!(" ({})", name(idx))).unwrap_or_default();
         because.push(format!("{}{at}", why_parked(parked.reason)));
+        because.extend(run.state.called().map(told));
         return because;
     }
     let steps = view.steps.iter().flatten();
@@ -165,7 +166,17 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
         }
         _ => {}
     }
+    because.extend(run.state.called().map(told));
     because
+}
+
+/// What became of telling people.
+fn told(called: &Called) -> String {
+    let tries = if called.tries == 1 { String::new() } else { format!(" {} times", called.tries) };
+    match called.retry_at {
+        None => "people were told so by the hook".to_owned(),
+        Some(at) => format!("the hook was called{tries} in vain, and is called again at {at}"),
+    }
 }
 
 fn walks(status: Status) -> &'static str {

@@ -18,7 +18,8 @@ use crate::{SagaId, wiring};
 
 mod check;
 
-use check::{check_asked, check_context, check_signal, may_decide, mistake};
+pub(in crate::engine) use check::check_asked;
+use check::{check_context, check_signal, may_decide, mistake};
 
 /// Who asks for something, and why; both go into the ledger.
 #[derive(Clone, Debug, Default)]

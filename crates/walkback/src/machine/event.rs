@@ -84,6 +84,11 @@ pub enum Event {
     SignalReceived { name: String, payload: Json, id: Option<String> },
     /// The hold shall end then instead.
     HoldSet { until: Timestamp },
+    /// The hook was called: people know that the run stands still for this reason, or that
+    /// something is left.
+    HookDelivered { parked: Option<ParkReason>, tries: u32 },
+    /// The hook could not be called; it is tried again at this moment.
+    HookFailed { parked: Option<ParkReason>, tries: u32, error: String, retry_at: Timestamp },
 }
 
 impl Event {
@@ -118,6 +123,8 @@ impl Event {
             Self::RollbackRequested => "rollback_requested",
             Self::SignalReceived { .. } => "signal_received",
             Self::HoldSet { .. } => "hold_set",
+            Self::HookDelivered { .. } => "hook_delivered",
+            Self::HookFailed { .. } => "hook_failed",
         }
     }
 
@@ -141,6 +148,11 @@ impl Event {
             Self::RetryRequested { step } => *step,
             _ => None,
         }
+    }
+
+    /// Whether it only tells of telling people: nothing about the run itself.
+    pub(crate) const fn is_of_hook(&self) -> bool {
+        matches!(self, Self::HookDelivered { .. } | Self::HookFailed { .. })
     }
 
     /// The attempt that begins here, if one does.

@@ -12,6 +12,7 @@ use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
 mod edges;
+mod hook;
 mod limits;
 mod model;
 mod people;

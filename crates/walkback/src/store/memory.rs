@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::desired::{Provisioned, RecordChange};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
+use crate::machine::Status;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
-    Started, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
+    WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -25,6 +27,7 @@ struct Kept {
     runs: BTreeMap<SagaId, KeptRun>,
     keys: HashMap<String, SagaId>,
     provisioned: Vec<Provisioned>,
+    tombstones: HashMap<SagaId, Tombstone>,
     /// Who works here: any number, as every claim is fenced.
     workers: Vec<WorkerId>,
     /// Changes by others than owners: what `version` counts.
@@ -101,6 +104,29 @@ impl Kept {
             kept.disown();
         }
         transition.records.into_iter().for_each(|change| self.record(id, change));
+        Appended::Applied
+    }
+
+    /// Whether nobody needs the run any more.
+    fn prunable(&self, kept: &KeptRun) -> bool {
+        let (id, status) = (kept.run.spec.id, kept.run.head.status);
+        matches!(status, Status::Completed | Status::RolledBack)
+            && kept.owner.is_none()
+            && owners(&self.provisioned, id).next().is_none()
+    }
+
+    fn prune(&mut self, stone: Tombstone) -> Appended {
+        let as_stone = |kept: &KeptRun| {
+            let head = &kept.run.head;
+            (head.len, head.hash) == (stone.len, stone.hash) && self.prunable(kept)
+        };
+        if !self.runs.get(&stone.id).is_some_and(as_stone) {
+            return Appended::Refused;
+        }
+        self.runs.remove(&stone.id);
+        self.keys.retain(|_, id| *id != stone.id);
+        self.provisioned.retain(|row| row.saga_id != stone.id);
+        self.tombstones.insert(stone.id, stone);
         Appended::Applied
     }
 
@@ -189,7 +215,11 @@ impl Runs for MemoryStore {
     fn list(&self, filter: Filter) -> Answer<'_, Vec<SagaId>> {
         self.answer(|kept| {
             let newest_first = kept.runs.iter().rev();
-            let fitting = newest_first.filter(|(_, kept)| fits(&kept.run, &filter));
+            let fitting = newest_first.filter(|(_, run)| {
+                let ended = run.run.head.finished_at;
+                let old = |before| ended.is_some_and(|at| at < before) && kept.prunable(run);
+                fits(&run.run, &filter) && filter.prunable_before.is_none_or(old)
+            });
             fitting.map(|(id, _)| *id).take(filter.limit).collect()
         })
     }
@@ -271,8 +301,29 @@ impl Coordination for MemoryStore {
         })
     }
 
+    fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
+        self.answer(|kept| {
+            let calls =
+                kept.runs.iter().filter_map(|(id, kept)| Some((*id, kept.run.head.call_at?)));
+            let mut calls: Vec<_> = calls.collect();
+            calls.sort_by_key(|(_, at)| *at);
+            calls.truncate(limit);
+            calls
+        })
+    }
+
     fn version(&self) -> Answer<'_, u64> {
         self.answer(|kept| kept.changes)
+    }
+}
+
+impl Retention for MemoryStore {
+    fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
+        self.answer(|kept| kept.prune(stone))
+    }
+
+    fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>> {
+        self.answer(|kept| kept.tombstones.get(&id).cloned())
     }
 }
 

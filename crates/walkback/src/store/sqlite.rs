@@ -10,8 +10,9 @@ use crate::desired::Provisioned;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
-    Started, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
+    WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -19,6 +20,7 @@ mod claim;
 mod codec;
 mod lock;
 mod migrate;
+mod prune;
 mod read;
 mod readers;
 mod write;
@@ -247,6 +249,10 @@ impl Coordination for SqliteStore {
         self.0.writer.submit(move |connection| claim::nudged(connection, worker))
     }
 
+    fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
+        self.0.readers.read(move |connection| read::calls(connection, limit))
+    }
+
     fn version(&self) -> Answer<'_, u64> {
         let parts = Arc::clone(&self.0);
         // On the writer's connection it changes only when somebody else has written.
@@ -267,6 +273,16 @@ impl Records for SqliteStore {
 
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
         self.0.readers.read(move |connection| read::owners(connection, saga))
+    }
+}
+
+impl Retention for SqliteStore {
+    fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
+        self.0.writer.submit(move |connection| prune::prune(connection, &stone))
+    }
+
+    fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>> {
+        self.0.readers.read(move |connection| prune::tombstone(connection, id))
     }
 }
 

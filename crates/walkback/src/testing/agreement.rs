@@ -13,6 +13,7 @@ use crate::testing::chance::Chance;
 use crate::testing::conformance::maker::{
     WORKER, accepted, at, begin, done, enlist, spec, transition, waking,
 };
+use crate::testing::conformance::prune::stone;
 use crate::time::Timestamp;
 
 /// Calls of one comparison.
@@ -30,6 +31,8 @@ struct Pair {
     stores: (Arc<dyn Store>, Arc<dyn Store>),
     chance: Chance,
     runs: Vec<Both>,
+    /// Runs that were ever made.
+    made: i32,
 }
 
 /// Tells both stores the same, as the seed says.
@@ -39,7 +42,8 @@ struct Pair {
 pub async fn agree(seed: u64, one: Arc<dyn Store>, other: Arc<dyn Store>) -> Result<(), String> {
     enlist(&*one, WORKER).await;
     enlist(&*other, WORKER).await;
-    let mut pair = Pair { stores: (one, other), chance: Chance::new(seed), runs: Vec::new() };
+    let mut pair =
+        Pair { stores: (one, other), chance: Chance::new(seed), runs: Vec::new(), made: 0 };
     for nth in 0..CALLS {
         pair.call().await.map_err(|why| format!("seed {seed}, call {nth}: {why}"))?;
     }
@@ -60,7 +64,7 @@ fn same<T: PartialEq + Debug>(
 
 impl Pair {
     async fn call(&mut self) -> Result<(), String> {
-        match self.chance.below(12) {
+        match self.chance.below(13) {
             0 | 1 => self.start().await,
             2 | 3 => self.claim().await,
             4 | 5 => self.append().await,
@@ -68,6 +72,7 @@ impl Pair {
             7 => self.leave().await,
             8 => self.list().await,
             9 => self.nudged().await,
+            10 => self.prune().await,
             _ => self.look().await,
         }
     }
@@ -80,7 +85,7 @@ impl Pair {
             kind: self.chance.of(&["site", "order"]).into(),
             queue: self.chance.of(&["default", "mail"]).into(),
             // No two are due alike: which of those comes first is not promised.
-            priority: i32::try_from(self.runs.len()).unwrap_or_default(),
+            priority: self.made,
             labels: [label].into(),
             ..spec()
         };
@@ -99,6 +104,7 @@ impl Pair {
             (Ok(Started::Exists(one)), Ok(Started::Exists(other))) if one == other => return Ok(()),
             (one, other) => return Err(format!("start: {one:?}\nand {other:?}")),
         };
+        self.made += 1;
         self.runs.push(Both { run: made.run, claims });
         Ok(())
     }
@@ -210,11 +216,37 @@ impl Pair {
             },
             parked: self.chance.once_in(5).then(|| "paused".to_owned()),
             attention: self.chance.once_in(5),
+            prunable_before: self.chance.once_in(5).then(|| at(9_000)),
             after: None,
             limit: self.chance.index(9),
         };
         let one = self.stores.0.list(filter.clone()).await;
         same("list", one, self.stores.1.list(filter).await).map(drop)
+    }
+
+    /// A run is pruned that may go, or one that may not.
+    async fn prune(&mut self) -> Result<(), String> {
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        let at = self.chance.index(self.runs.len());
+        let mut stone = stone(&self.runs[at].run);
+        stone.len += u64::from(self.chance.once_in(4));
+        let one = self.stores.0.prune(stone.clone()).await;
+        let pruned = same("prune", one, self.stores.1.prune(stone.clone()).await)?;
+        let one = self.stores.0.tombstone(stone.id).await;
+        same("tombstone", one, self.stores.1.tombstone(stone.id).await)?;
+        if pruned == Appended::Applied {
+            self.runs.swap_remove(at);
+        }
+        let calls = self.stores.0.calls(9).await;
+        let sorted = |calls: Result<Vec<(SagaId, Timestamp)>, StoreError>| {
+            calls.map(|mut calls| {
+                calls.sort_unstable();
+                calls
+            })
+        };
+        same("calls", sorted(calls), sorted(self.stores.1.calls(9).await)).map(drop)
     }
 
     async fn nudged(&mut self) -> Result<(), String> {

@@ -12,10 +12,12 @@ use crate::testing::conformance::maker::must;
 
 mod append;
 mod bytes;
+mod calls;
 mod claim;
 mod kinds;
 mod list;
 pub(super) mod maker;
+pub(super) mod prune;
 mod records;
 mod start;
 mod together;
@@ -265,7 +267,9 @@ suite! { $
         a_row_parked_cannot_decode_comes_back
         a_row_parked_poison_comes_back
         a_row_parked_no_capable_worker_comes_back
-        a_row_parked_ledger_full_comes_back;
+        a_row_parked_ledger_full_comes_back
+        a_row_hook_delivered_comes_back
+        a_row_hook_failed_comes_back;
     records:
         a_record_is_opened_with_its_row
         a_record_is_closed_with_its_row
@@ -277,6 +281,24 @@ suite! { $
         who_has_closed_its_row_owns_nothing
         the_sole_owner_may_append
         one_of_two_owners_may_not;
+    prune:
+        a_pruned_run_is_gone_whole
+        a_pruned_run_leaves_its_stone
+        a_pruned_runs_key_is_free
+        a_run_is_pruned_once
+        what_is_not_there_is_not_pruned
+        what_was_written_to_since_is_not_pruned
+        another_ledger_is_not_pruned
+        what_has_not_ended_is_not_pruned
+        what_has_something_left_is_not_pruned
+        what_somebody_owns_is_not_pruned
+        what_owns_something_live_is_not_pruned
+        a_list_is_filtered_by_what_may_be_pruned;
+    calls:
+        nobody_is_called_for_a_run_that_needs_nobody
+        a_call_is_due_until_it_was_made
+        a_call_that_failed_is_due_again_later
+        the_soonest_calls_come_first;
     together:
         of_appends_of_one_length_exactly_one_is_applied
         an_owner_and_an_outsider_do_not_both_win

@@ -12,8 +12,9 @@ use crate::desired::Provisioned;
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
-    Started, Store, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Retention, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    WorkerId, WorkerInfo,
 };
 use crate::testing::chance::Chance;
 use crate::time::Timestamp;
@@ -320,8 +321,22 @@ impl Coordination for Faulty {
         self.call(move |store| store.nudged(worker))
     }
 
+    fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
+        self.call(move |store| store.calls(limit))
+    }
+
     fn version(&self) -> Answer<'_, u64> {
         self.call(|store| store.version())
+    }
+}
+
+impl Retention for Faulty {
+    fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
+        self.call(move |store| store.prune(stone))
+    }
+
+    fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>> {
+        self.call(move |store| store.tombstone(id))
     }
 }
 

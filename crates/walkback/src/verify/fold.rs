@@ -20,7 +20,7 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) -> Vec<u32> {
             report.add("I6", id, format_args!("row {}: {illegal}", row.seq));
             return rounds;
         }
-        run.last_at = row.at;
+        run.happened(row.at, event);
         rounds.push(event.step().map_or(0, |step| run.state.step(step).round));
     }
     if case.events.len() == rows.len() {
@@ -44,7 +44,8 @@ fn compare(case: &Case<'_>, folded: &Head, report: &mut Report) {
             }
         )*};
     }
-    compare!(status current_step steps cancel_requested error parked attention started_at finished_at);
+    compare!(status current_step steps cancel_requested error parked attention call_at);
+    compare!(started_at finished_at);
 }
 
 /// Whether the run is due, owned, waits for something named, or rests.

@@ -82,12 +82,18 @@ impl DynamicStep for Act {
 
 impl Stage {
     pub(crate) fn new(store: &str) -> Self {
+        Self::with_clock(store, SystemClock)
+    }
+
+    pub(crate) fn with_clock(store: &str, clock: impl Clock + 'static) -> Self {
         let (folder, mended) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(false)));
         let act = |name| Act { name, mended: Arc::clone(&mended) };
         let registry = ACTS.into_iter().map(act).fold(Registry::with_builtins(), Registry::dynamic);
-        let engine = match store {
-            "memory" => Engine::new(registry, MemoryStore::new()),
-            _ => Engine::new(registry, SqliteStore::open(folder.path().join("w.db")).unwrap()),
+        let engine = if store == "memory" {
+            Engine::with_clock(registry, MemoryStore::new(), clock)
+        } else {
+            let file = SqliteStore::open(folder.path().join("w.db")).unwrap();
+            Engine::with_clock(registry, file, clock)
         };
         let (workers, stop) = (JoinSet::new(), CancellationToken::new());
         Self { engine: engine.unwrap(), mended, workers, stop, _folder: folder }

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::plan::StepIdx;
 use crate::run::Run;
 
-pub(super) fn check_asked(asked: &Asked) -> Result<(), Error> {
+pub(in crate::engine) fn check_asked(asked: &Asked) -> Result<(), Error> {
     let most = limits::NAME_BYTES;
     let mut mistakes = Vec::new();
     if asked.actor.len() > most {

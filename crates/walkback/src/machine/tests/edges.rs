@@ -50,6 +50,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("rollback", Event::RollbackRequested),
         ("signal", signal("s", "1", None)),
         ("hold", Event::HoldSet { until }),
+        ("told", Event::HookDelivered { parked: None, tries: 1 }),
+        ("not told", Event::HookFailed { parked: None, tries: 1, error: error(), retry_at: until }),
     ]
 }
 
@@ -75,6 +77,9 @@ fn one() -> Run {
 
 const PEOPLE_FORWARD: [&str; 6] =
     ["taken over", "handed over", "parked", "deadline", "cancel", "pause"];
+
+/// What may happen to any run that needs a person.
+const NEEDED: [&str; 2] = ["told", "not told"];
 
 #[track_caller]
 fn also(run: &Run, more: &[&str]) {
@@ -151,7 +156,7 @@ fn a_parked_step_waits_for_a_person() {
     let mut run = one();
     run.starts(0).fails(0, Effect::Clean, Then::Park(ParkReason::CannotDecode));
     let people = ["cancel", "resume", "resume edited", "retry", "retry it", "by hand", "skip"];
-    only(&run, &[&people[..], &["signal", "taken over", "handed over"]].concat());
+    only(&run, &[&people[..], &NEEDED, &["signal", "taken over", "handed over"]].concat());
 }
 
 #[test]
@@ -159,7 +164,7 @@ fn a_paused_run_waits_for_a_person() {
     let mut run = one();
     run.starts(0).fails(0, Effect::Unknown, Then::RetryAt(at(5))).does(&Event::PauseRequested);
     let people = ["cancel", "resume", "resume edited", "by hand", "skip"];
-    only(&run, &[&people[..], &["signal", "taken over", "handed over"]].concat());
+    only(&run, &[&people[..], &NEEDED, &["signal", "taken over", "handed over"]].concat());
 }
 
 #[test]
@@ -168,7 +173,7 @@ fn a_held_run_waits_for_a_person_or_its_clock() {
     run.starts(0).fails(0, Effect::Clean, Then::HoldUntil(at(50)));
     let people = ["cancel", "resume", "resume edited", "retry", "retry it", "by hand", "skip"];
     let more = ["signal", "taken over", "handed over", "hold ended", "hold"];
-    only(&run, &[&people[..], &more].concat());
+    only(&run, &[&people[..], &NEEDED, &more].concat());
 }
 
 #[test]
@@ -208,14 +213,14 @@ fn a_parked_undo_waits_for_a_person() {
     run.runs([0]).does(&Event::RollbackRequested);
     run.fails_undo(0, UndoThen::Park(ParkReason::UndoHalted));
     let people = ["resume", "retry", "retry it", "resolve", "abandon"];
-    only(&run, &[&people[..], &["taken over", "handed over"]].concat());
+    only(&run, &[&people[..], &NEEDED, &["taken over", "handed over"]].concat());
 }
 
 #[test]
 fn a_failed_run_waits_for_its_residue_to_be_settled() {
     let mut run = one();
     run.runs([0]).does(&Event::RollbackRequested).fails_undo(0, UndoThen::Residue);
-    only(&run, &["retry", "retry it", "resolve", "abandon"]);
+    only(&run, &[&["retry", "retry it", "resolve", "abandon"], &NEEDED[..]].concat());
     run.does(&Event::Abandoned { step: 0 });
     only(&run, &["resolve"]);
 }

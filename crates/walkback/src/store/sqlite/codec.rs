@@ -43,7 +43,7 @@ pub(super) fn signed(number: u64) -> i64 {
     number as i64
 }
 
-fn unsigned(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|error| damaged(column, error))
 }
@@ -77,15 +77,20 @@ pub(super) fn spec(row: &SqlRow<'_>) -> rusqlite::Result<Spec> {
 
 /// The columns of [`head`], from `run_heads AS h`.
 pub(super) const HEAD: &str = "h.status, h.current_step_idx, h.steps, h.cancel_requested, h.error, \
-     h.parked, h.attention, h.wake_at, h.started_at, h.finished_at, h.ledger_len, h.ledger_head";
+     h.parked, h.attention, h.wake_at, h.started_at, h.finished_at, h.ledger_len, h.ledger_head, \
+     h.call_at";
 /// How many they are.
-pub(super) const HEAD_COLUMNS: usize = 12;
+pub(super) const HEAD_COLUMNS: usize = 13;
+
+pub(super) fn status(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Status> {
+    let name: String = row.get(column)?;
+    Status::named(&name).ok_or_else(|| damaged(column, name))
+}
 
 /// The head whose first column is `at`.
 pub(super) fn head(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Head> {
-    let name: String = row.get(at)?;
     Ok(Head {
-        status: Status::named(&name).ok_or_else(|| damaged(at, name))?,
+        status: status(row, at)?,
         current_step: row.get(at + 1)?,
         steps: row.get(at + 2)?,
         cancel_requested: row.get(at + 3)?,
@@ -97,6 +102,7 @@ pub(super) fn head(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Head> {
         finished_at: moment(row, at + 9)?,
         len: unsigned(row, at + 10)?,
         hash: RowHash(row.get(at + 11)?),
+        call_at: moment(row, at + 12)?,
     })
 }
 

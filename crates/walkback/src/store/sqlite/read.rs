@@ -11,6 +11,7 @@ use crate::store::sqlite::codec::{
     moment, saga_id, signed, spec,
 };
 use crate::store::{Filter, Head, StoredRun};
+use crate::time::Timestamp;
 
 fn run_no(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT run_no FROM run_specs WHERE id = ?1";
@@ -83,6 +84,10 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     if filter.attention {
         fit(&mut sql, "h.attention", Vec::new());
     }
+    if let Some(before) = filter.prunable_before {
+        let old = format!("h.finished_at < ? AND {}", super::prune::PRUNABLE);
+        fit(&mut sql, &old, vec![Box::new(before.as_micros())]);
+    }
     if let Some(after) = filter.after {
         fit(&mut sql, "s.id < ?", vec![Box::new(after.to_string())]);
     }
@@ -106,6 +111,19 @@ pub(super) fn scan(
         .query_map(params![after, limit], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     found.into_iter().map(|run_no| run(connection, run_no)).collect()
+}
+
+/// The runs for which the hook is to be called, the soonest first.
+pub(super) fn calls(
+    connection: &Connection,
+    limit: usize,
+) -> rusqlite::Result<Vec<(SagaId, Timestamp)>> {
+    let sql = "SELECT s.id, h.call_at FROM run_heads h JOIN run_specs s USING (run_no) \
+               WHERE h.call_at IS NOT NULL ORDER BY h.call_at LIMIT ?1";
+    let mut calls = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let call = |row: &SqlRow<'_>| Ok((saga_id(row, 0)?, moment(row, 1)?.unwrap_or_default()));
+    calls.query_map([limit], call)?.collect()
 }
 
 const PROVISIONED: &str = "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, \

@@ -60,3 +60,23 @@ async fn a_closed_store_has_written_all_it_was_sent() {
     let count = reader.query_row("SELECT count(*) FROM seen", [], |row| row.get::<_, i64>(0));
     assert_eq!(count.unwrap(), 500);
 }
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_to_this_one() {
+    let (folder, store) = open();
+    let id = engine(&store).start_saga(Order::steps(["echo"])).await.unwrap().id;
+    let asked = crate::engine::Asked { actor: "ada".to_owned(), reason: None };
+    let pause = crate::engine::Operation::Pause;
+    assert!(engine(&store).operate(id, &pause, &asked).await.unwrap());
+    let held = store.load(id).await.unwrap();
+    drop(store);
+    let file = folder.path().join("walkback.db");
+    let first = "DROP VIEW saga_tombstones; DROP TABLE run_tombstones; DROP INDEX calls_due; \
+                 ALTER TABLE run_heads DROP COLUMN call_at; PRAGMA user_version = 1;";
+    Connection::open(&file).unwrap().execute_batch(first).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    assert_eq!(store.load(id).await.unwrap(), held);
+    assert_eq!(store.calls(9).await.unwrap(), [(id, Timestamp::default())]);
+    let report = crate::verify::verify(&store, None, None).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}

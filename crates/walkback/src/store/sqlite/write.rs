@@ -65,8 +65,8 @@ fn insert_head(
         connection,
         "INSERT INTO run_heads (run_no, status, current_step_idx, steps, cancel_requested, error, \
          parked, attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, queue, \
-         priority, claim_id, fence, owner, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
-         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 0, 0)",
+         priority, claim_id, fence, owner, call_at, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+         ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0, 0)",
         params![
             run_no,
             head.status.name(),
@@ -86,7 +86,8 @@ fn insert_head(
             run.spec.priority,
             claim.map(|(_, id)| *id.as_bytes()),
             i64::from(claim.is_some()),
-            owner
+            owner,
+            micros(head.call_at)
         ],
     )?;
     Ok(())
@@ -127,7 +128,7 @@ pub(super) fn append(
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
-             wake_at = :wake, due_at = CASE WHEN :release THEN :wake END, \
+             wake_at = :wake, call_at = :call, due_at = CASE WHEN :release THEN :wake END, \
              owner = CASE WHEN :release THEN NULL ELSE owner END, nudged = 0 \
              WHERE run_no = :run_no AND claim_id = :claim AND fence = :fence \
              AND owner IS NOT NULL AND ledger_len = :expected",
@@ -137,7 +138,7 @@ pub(super) fn append(
             ":cancel": head.cancel_requested, ":error": head.error, ":parked": head.parked,
             ":attention": head.attention, ":started": micros(head.started_at),
             ":finished": micros(head.finished_at), ":len": signed(head.len), ":hash": head.hash.0,
-            ":wake": micros(head.wake_at), ":release": release, ":run_no": claim.place,
+            ":wake": micros(head.wake_at), ":call": micros(head.call_at), ":release": release, ":run_no": claim.place,
             ":claim": claim.id.as_bytes(), ":fence": signed(claim.fence),
             ":expected": signed(*expected_len),
         })?;
@@ -168,7 +169,7 @@ pub(super) fn append_unclaimed(
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
-             wake_at = :wake, nudged = owner IS NOT NULL AND NOT :release, \
+             wake_at = :wake, call_at = :call, nudged = owner IS NOT NULL AND NOT :release, \
              due_at = CASE WHEN owner IS NOT NULL AND NOT :release THEN NULL \
              WHEN orphaned THEN 0 ELSE :wake END, \
              owner = CASE WHEN :release THEN NULL ELSE owner END \
@@ -181,7 +182,7 @@ pub(super) fn append_unclaimed(
                 ":cancel": cancel_requested, ":error": error, ":parked": parked,
                 ":attention": head.attention, ":started": micros(head.started_at),
                 ":finished": micros(head.finished_at), ":len": signed(head.len),
-                ":hash": head.hash.0, ":wake": micros(head.wake_at), ":id": id.to_string(),
+                ":hash": head.hash.0, ":wake": micros(head.wake_at), ":call": micros(head.call_at), ":id": id.to_string(),
                 ":expected": signed(transition.expected_len), ":release": transition.release,
             },
             |row| row.get(0),

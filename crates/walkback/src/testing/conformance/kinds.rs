@@ -113,6 +113,11 @@ kinds! {
     a_row_skipped_comes_back: Event::StepSkipped { step: 1 };
     a_row_resolved_comes_back: Event::Resolved { step: 1 };
     a_row_abandoned_comes_back: Event::Abandoned { step: 1 };
+    a_row_hook_delivered_comes_back:
+        Event::HookDelivered { parked: Some(ParkReason::Held), tries: u32::MAX };
+    a_row_hook_failed_comes_back: Event::HookFailed {
+        parked: None, tries: 1, error: ODD.to_owned(), retry_at: Timestamp::LAST
+    };
     a_row_rollback_requested_comes_back: Event::RollbackRequested;
     a_row_signal_received_comes_back: signal(None);
     a_row_signal_received_with_an_id_comes_back: signal(Some(ODD.to_owned()));

@@ -23,12 +23,12 @@ fn open(step: usize, name: &str) -> RecordChange {
 }
 
 /// The transition in which a step makes this.
-fn makes(run: &mut Run, claim: &Claim, step: usize, name: &str) -> Transition {
+pub(super) fn makes(run: &mut Run, claim: &Claim, step: usize, name: &str) -> Transition {
     let next = transition(run, &[begin(step), done(step, "{}")], Some(claim));
     Transition { records: vec![open(step, name)], ..next }
 }
 
-fn closes(run: &mut Run, claim: &Claim, step: usize) -> Transition {
+pub(super) fn closes(run: &mut Run, claim: &Claim, step: usize) -> Transition {
     let next = transition(run, &[], Some(claim));
     Transition { records: vec![RecordChange::Close { step, at: at(4_000) }], ..next }
 }

@@ -10,8 +10,9 @@ use crate::machine::{Event, Status};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records, Runs,
-    Spec, Started, StoreError, StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Retention, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
+    WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -67,7 +68,19 @@ impl Coordination for Fixed {
     fn nudged(&self, _: WorkerId) -> Answer<'_, Vec<SagaId>> {
         no()
     }
+    fn calls(&self, _: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
+        no()
+    }
     fn version(&self) -> Answer<'_, u64> {
+        no()
+    }
+}
+
+impl Retention for Fixed {
+    fn prune(&self, _: Tombstone) -> Answer<'_, Appended> {
+        no()
+    }
+    fn tombstone(&self, _: SagaId) -> Answer<'_, Option<Tombstone>> {
         no()
     }
 }
