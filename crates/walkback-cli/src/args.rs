@@ -5,7 +5,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::commands::{
     attention, backup, bench, completions, diff, explain, ledger, list, operator, plan, prune, run,
-    show, start, verify, watch, work,
+    show, start, upgrade_check, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -144,6 +144,9 @@ pub(crate) enum Command {
     /// Check a store against the engine's promises; exit 1 and the violations if there are any.
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
+    /// Say whether this binary can go on with every saga in flight; exit 1 and the steps if not.
+    #[command(after_long_help = upgrade_check::EXAMPLES)]
+    UpgradeCheck,
     /// Measure how fast this machine runs sagas, beside what its disk can do at most.
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),

@@ -27,6 +27,7 @@ pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod steps;
+pub(crate) mod upgrade_check;
 pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod work;
@@ -91,6 +92,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
+        Command::UpgradeCheck => upgrade_check::run(app).await,
         Command::Prune(args) => prune::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,
         Command::Completions(args) => completions::run(&args, &app.out),

@@ -26,6 +26,7 @@ mod operate;
 mod plan;
 mod prune;
 mod start;
+mod upgrade;
 mod view;
 mod walk_back;
 
@@ -36,6 +37,7 @@ pub use operate::{Asked, Operation};
 
 pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
 pub use prune::Archived;
+pub use upgrade::{Orphan, UpgradeCheck};
 pub use view::{ParkedView, Residue, SagaView, StepResult, Waiting};
 pub use walk_back::{WalkBack, WalkBackStep};
 

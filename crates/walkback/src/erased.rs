@@ -56,6 +56,10 @@ pub(crate) trait AnyStep: Send + Sync {
     fn quiesce(self: Arc<Self>, _saga: crate::SagaId) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(std::future::ready(()))
     }
+    /// Whether it can read its input from the context, and an output that is stored of it.
+    fn reads(&self, _context: &Context, _output: Option<&Json>) -> Result<(), StepError> {
+        Ok(())
+    }
     /// Takes an output that a person gives in its stead.
     ///
     /// # Errors
@@ -151,6 +155,10 @@ where
         output.decode().or_else(|error| serde_json::from_str("null").map_err(|_| error))
     }
 
+    fn read_output(output: &Json) -> Result<O, StepError> {
+        Self::output(output).map_err(|error| StepError::cannot_decode("the output", &error))
+    }
+
     fn done(&self, output: &O) -> Result<Done, StepError> {
         let provisions = (self.provisions)(output);
         let json =
@@ -204,6 +212,12 @@ where
         self.form.get_or_init(|| Form::new(self.input_schema.clone()).ok()).as_ref()
     }
 
+    fn reads(&self, context: &Context, output: Option<&Json>) -> Result<(), StepError> {
+        self.input(context)?;
+        let read = output.map(Self::read_output).transpose();
+        read.map(drop)
+    }
+
     fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
         let one = |text: String| vec![text];
         let json = check_output(output.clone()).map_err(|error| one(error.to_string()))?;
@@ -235,10 +249,7 @@ where
             let input = self.input(&context)?;
             let effect = match made {
                 Effect::Unknown => Effect::Unknown,
-                Effect::Known(json) => Effect::Known(
-                    Self::output(&json)
-                        .map_err(|error| StepError::cannot_decode("the output", &error))?,
-                ),
+                Effect::Known(json) => Effect::Known(Self::read_output(&json)?),
             };
             compensate(attempt, input, effect).await
         })

@@ -29,6 +29,8 @@ pub use describe::{KindDescription, StepDescription};
 pub struct Registry {
     steps: BTreeMap<String, Arc<dyn AnyStep>>,
     kinds: BTreeMap<String, Kind>,
+    /// Steps by the names that they had once.
+    aliases: BTreeMap<String, String>,
     pub(crate) mistakes: Vec<String>,
 }
 
@@ -70,6 +72,25 @@ impl Registry {
     #[must_use]
     pub fn dynamic<D: DynamicStep>(self, step: D) -> Self {
         self.add(Dynamic(step))
+    }
+
+    /// A step that was called `before` is called `now`: sagas that are stored with the old name go
+    /// on with the step of the new one, and orders that still say it mean it.
+    ///
+    /// ```
+    /// use walkback::{Engine, MemoryStore, Order, Registry};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
+    /// let registry = Registry::with_builtins().alias("say", "echo");
+    /// let engine = Engine::new(registry, MemoryStore::new())?;
+    /// engine.start_saga(Order::steps(["say"])).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn alias(mut self, before: &str, now: &str) -> Self {
+        if self.aliases.insert(before.to_owned(), now.to_owned()).is_some() {
+            self.mistakes.push(format!("`{before}` is an alias twice: expected one of each name"));
+        }
+        self
     }
 
     /// Knows this kind too.
@@ -123,7 +144,17 @@ impl Registry {
     }
 
     pub(crate) fn find(&self, step: &str) -> Option<&Arc<dyn AnyStep>> {
-        self.steps.get(step)
+        self.steps.get(self.current_name(step))
+    }
+
+    /// What the step of this name is called by now.
+    pub(crate) fn current_name<'a>(&'a self, step: &'a str) -> &'a str {
+        self.aliases.get(step).map_or(step, String::as_str)
+    }
+
+    /// Every name that a step had once, and what it is called by now.
+    pub(crate) fn all_aliases(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.aliases.iter()
     }
 
     /// The options of this use of a step; the defaults, if the step is unknown here.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::erased::AnyStep;
 use crate::json::Json;
 use crate::limits;
-use crate::plan::Plan;
+use crate::plan::{Plan, StepIdx};
 use crate::recipe::{Facts, StepRef, Steps};
 use crate::registry::{Kind, Registry};
 
@@ -34,9 +34,21 @@ pub(crate) fn check_registry(registry: &Registry) -> Vec<String> {
     for (name, kind) in registry.all_kinds() {
         check_kind(registry, name, kind, &mut mistakes);
     }
+    check_aliases(registry, &mut mistakes);
     let mut seen = std::collections::BTreeSet::new();
     mistakes.retain(|mistake| seen.insert(mistake.clone()));
     mistakes
+}
+
+fn check_aliases(registry: &Registry, mistakes: &mut Vec<String>) {
+    for (before, now) in registry.all_aliases() {
+        if registry.step_names().any(|name| name == before) {
+            mistakes.push(format!("alias `{before}` is a step itself: expected a name of no step"));
+        } else if !registry.step_names().any(|name| name == now) {
+            let unknown = unknown("step", now, registry.step_names());
+            mistakes.push(format!("alias `{before}`: {unknown}"));
+        }
+    }
 }
 
 fn check_step(step: &dyn AnyStep, mistakes: &mut Vec<String>) {
@@ -138,11 +150,25 @@ fn resolve(
     if mistakes.is_empty() { Ok(list) } else { Err(mistakes) }
 }
 
+/// What is still wrong with step `idx` of a list that was accepted once, perhaps by another
+/// version, as far as types tell.
+pub(crate) fn recheck(
+    registry: &Registry,
+    plan: &Plan,
+    inputs: &Json,
+    idx: StepIdx,
+) -> Vec<String> {
+    let known = Known::actual(None, inputs);
+    let list = list::List::new(registry, "", plan, &known, &[]);
+    fields::check_step(&list, idx)
+}
+
 fn set_facts(registry: &Registry, used: &mut StepRef, mistakes: &mut Vec<String>) {
     let Some(step) = registry.find(&used.step) else {
         mistakes.push(unknown("step", &used.step, registry.step_names()));
         return;
     };
+    used.step = registry.current_name(&used.step).to_owned();
     mistakes.extend(
         step.check(used).into_iter().map(|m| format!("step `{}`: {m}", used.display_name())),
     );

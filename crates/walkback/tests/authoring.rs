@@ -13,6 +13,8 @@ mod kinds;
 mod runs;
 #[path = "authoring/site.rs"]
 mod site;
+#[path = "authoring/upgrades.rs"]
+mod upgrades;
 #[path = "authoring/web_site.rs"]
 mod web_site;
 #[path = "authoring/wiring.rs"]

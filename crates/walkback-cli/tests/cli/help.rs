@@ -40,6 +40,7 @@ fn help_of_the_command_and_of_every_verb() {
         "steps",
         "verify",
         "prune",
+        "upgrade-check",
         "backup",
         "completions",
     ] {

@@ -16,5 +16,6 @@ mod reading;
 mod run;
 mod running;
 mod store;
+mod upgrade;
 mod verify;
 mod waiting;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::engine::{Engine, Start, lock};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
@@ -11,8 +9,8 @@ use crate::json::Json;
 use crate::ledger::Writer;
 use crate::limits;
 use crate::machine::{Event, Status};
-use crate::recipe::Steps;
-use crate::registry::Kind;
+use crate::recipe::{Facts, Steps};
+use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
 use crate::store::{NewRun, Spec, Started, StoreError, Transition};
@@ -97,7 +95,7 @@ impl Engine {
             Err(error) => return self.read_back_start(&run, place.is_some(), error).await,
         };
         match started {
-            Started::Exists(known) => same_start(&asked, &known),
+            Started::Exists(known) => same_start(&self.0.registry, &asked, &known),
             Started::Created(claim) => {
                 let order = match (claim, place) {
                     (Some(claim), Some((_, permit))) => {
@@ -217,11 +215,19 @@ fn check_order(order: &Order) -> Vec<String> {
 }
 
 /// The known run, if it was started the same; keys are for saying one thing twice, not two things.
-fn same_start(asked: &Spec, known: &Spec) -> Result<Start, Error> {
-    let value = |json: &str| serde_json::from_str::<Value>(json).unwrap_or_default();
+/// What the engine adds to a list, and what a step was called when it was stored, make no difference.
+fn same_start(registry: &Registry, asked: &Spec, known: &Spec) -> Result<Start, Error> {
+    let list = |stored: &str| {
+        let mut steps: Steps = serde_json::from_str(stored).unwrap_or_default();
+        steps.for_each_mut(&mut |used| {
+            used.step = registry.current_name(&used.step).to_owned();
+            used.facts = Facts::default();
+        });
+        steps
+    };
     let differs = if asked.kind != known.kind {
         "another kind"
-    } else if value(&asked.steps) != value(&known.steps) {
+    } else if list(&asked.steps) != list(&known.steps) {
         "other steps"
     } else if asked.inputs.value() != known.inputs.value() {
         "another input"

@@ -24,6 +24,16 @@ impl State {
         self.has_to_undo(idx)
     }
 
+    /// Whether step `idx` may still be executed.
+    pub(crate) fn may_still_run(&self, idx: StepIdx) -> bool {
+        !self.turned() && !self.steps[idx].passed()
+    }
+
+    /// Whether step `idx` made something that may still be undone.
+    pub(crate) fn may_still_undo(&self, idx: StepIdx) -> bool {
+        self.has_to_undo(idx) && !matches!(self.steps[idx].undo, Undo::Done | Undo::Resolved)
+    }
+
     /// Whether the walk back is done with step `idx`.
     fn behind_us(&self, idx: StepIdx) -> bool {
         self.steps[idx].undo.ended() || !self.has_to_undo(idx)

@@ -13,17 +13,22 @@ use crate::wiring::shape::Shape;
 /// Every mistake in what the steps of the list read; their undo reads the same.
 pub(crate) fn check(list: &List<'_>, mistakes: &mut Vec<String>) {
     for idx in 0..list.plan.len() {
-        let schema = list.typed(idx).and_then(|step| step.schemas().0);
-        let mut reader = Reader { list, idx, given: Map::new(), mistakes: Vec::new() };
-        reader.both_ways();
-        match schema {
-            Some(schema) => reader.typed(schema),
-            None => reader.dynamic(),
-        }
-        let label = list.label(idx);
-        let saga = list.saga;
-        mistakes.extend(reader.mistakes.iter().map(|m| format!("{label} of saga `{saga}` {m}")));
+        let (label, saga) = (list.label(idx), list.saga);
+        let named = |mistake: &String| format!("{label} of saga `{saga}` {mistake}");
+        mistakes.extend(check_step(list, idx).iter().map(named));
     }
+}
+
+/// Every mistake in what step `idx` reads.
+pub(super) fn check_step(list: &List<'_>, idx: StepIdx) -> Vec<String> {
+    let schema = list.typed(idx).and_then(|step| step.schemas().0);
+    let mut reader = Reader { list, idx, given: Map::new(), mistakes: Vec::new() };
+    reader.both_ways();
+    match schema {
+        Some(schema) => reader.typed(schema),
+        None => reader.dynamic(),
+    }
+    reader.mistakes
 }
 
 struct Reader<'a> {

@@ -10,7 +10,7 @@ use tracing::debug;
 use crate::attempt::{Attempt, Facts};
 use crate::context::Context;
 use crate::erased::{AnyStep, Body, Done};
-use crate::error::StepError;
+use crate::error::{Kind, StepError};
 use crate::id::Phase;
 use crate::json::Json;
 use crate::machine::Made;
@@ -77,6 +77,8 @@ pub(super) struct Performance {
     stop: CancellationToken,
     threads: TaskTracker,
     phase: Phase,
+    /// Whether the code still has the undo that it had when the run was accepted.
+    has_undo: bool,
 }
 
 impl Performance {
@@ -118,6 +120,7 @@ impl Performance {
             stop,
             threads,
             phase: start.phase,
+            has_undo: step.has_undo(run.state.plan().step(start.step)),
         }
     }
 
@@ -140,6 +143,11 @@ impl Performance {
         match self.phase {
             Phase::Execute => Outcome::Executed(time.limit(step.execute(attempt, context)).await),
             Phase::Probe => Outcome::Probed(time.limit(step.probe(attempt, context)).await),
+            Phase::Compensate if !self.has_undo => {
+                let error =
+                    "it had an undo when the saga was started, and has none in this program";
+                Outcome::Compensated(Err(StepError::new(Kind::CannotDecode, error)))
+            }
             Phase::Compensate => {
                 Outcome::Compensated(time.limit(step.compensate(attempt, context, self.made)).await)
             }
