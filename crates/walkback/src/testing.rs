@@ -13,6 +13,7 @@ mod simulation;
 mod world;
 
 pub use agreement::agree;
+pub use chance::Chance;
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
 pub use faulty::{Fault, Faults, Faulty, Planted};
 pub use shapes::{Does, Scenario, scenarios};

@@ -101,7 +101,20 @@ impl SqliteStore {
     /// # Errors
     /// If it is no database, another program's, of a newer version, or cannot be written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
+        Self::open_with(path.as_ref(), &[])
+    }
+
+    /// As [`SqliteStore::open`], but with these pragmas instead, to show what ours are worth: for
+    /// tests, as whatever was promised does not hold then.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    #[cfg(feature = "testing")]
+    pub fn open_weakened(path: &Path, pragmas: &[(&str, &str)]) -> Result<Self, StoreError> {
+        Self::open_with(path, pragmas)
+    }
+
+    fn open_with(path: &Path, instead: &[(&str, &str)]) -> Result<Self, StoreError> {
         let place = Place(format!("sqlite:{}", path.display()).into());
         let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         if let Some(folder) = folder.filter(|dir| !dir.is_dir()) {
@@ -109,6 +122,13 @@ impl SqliteStore {
         }
         let connection = Connection::open(path).map_err(|error| place.error(&error))?;
         let pragmas = migrate::prepare(&connection, &place)?;
+        for (name, value) in instead {
+            let set = connection.pragma_update_and_check(None, name, value, |_| Ok(()));
+            // Not every pragma answers.
+            if let Err(error @ rusqlite::Error::SqliteFailure(..)) = set {
+                return Err(place.error(&error));
+            }
+        }
         // The real path, so that two names of one file share one lock.
         let real: PathBuf = path.canonicalize().map_err(|error| place.unusable(error))?;
         let lock = Arc::new(WorkerLock::beside(&real));
