@@ -30,7 +30,7 @@ use desk::Desk;
 use drive::{Drive, End};
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
-const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);
+pub(crate) const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);
 /// How often to look whether another process has written: at first, and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// Runs claimed in one go.
@@ -52,6 +52,8 @@ pub struct Worker {
     concurrency: usize,
     queues: Arc<[String]>,
     hook: Option<Arc<dyn Hook>>,
+    /// How often to look, at least, whether another process has written.
+    look_most: Duration,
 }
 
 /// What the engine of the same process tells its worker.
@@ -74,7 +76,7 @@ pub(crate) enum Order {
 
 impl Worker {
     pub(crate) fn new(engine: Arc<Inner>, id: WorkerId) -> Self {
-        Self { engine, id, concurrency: 1_000, queues: Arc::new([]), hook: None }
+        Self { engine, id, concurrency: 1_000, queues: Arc::new([]), hook: None, look_most: LOOK.1 }
     }
 
     /// How many runs it holds in memory at once; waiting ones do not count. 1,000 if nothing is said.
@@ -88,6 +90,13 @@ impl Worker {
     #[must_use]
     pub fn queues(mut self, queues: impl IntoIterator<Item = String>) -> Self {
         self.queues = queues.into_iter().collect();
+        self
+    }
+
+    /// Looks less often, where virtual time passes by the day.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn looking(mut self, most: Duration) -> Self {
+        self.look_most = most;
         self
     }
 
@@ -145,7 +154,7 @@ impl Worker {
                 Desk::new(Arc::clone(&self.engine), Arc::clone(hook)).work(&stop, &last).await;
             }
         };
-        let (worked, ()) = tokio::join!(work, desk);
+        let (worked, ()) = tokio::join!(biased; work, desk);
         self.engine.attach(None);
         foreman.leave.cancel();
         while let Some(ended) = foreman.drives.join_next().await {
@@ -191,12 +200,13 @@ impl Foreman<'_> {
             let due = self.next_due.filter(|_| self.room.available_permits() > 0);
             let due = due.map(|at| engine.clock.sleep(at.since(now)));
             tokio::select! {
+                // In an order, so that a simulation repeats itself; timers first, as they ring now
+                // and then and the others may always have something.
+                biased;
                 () = stop.cancelled() => return Ok(()),
-                Some(order) = self.inbox.recv() => {
-                    self.obey(order);
-                    while let Ok(order) = self.inbox.try_recv() {
-                        self.obey(order);
-                    }
+                () = engine.clock.sleep(self.look_at.since(now)) => self.look().await?,
+                () = async { match due { Some(due) => due.await, None => std::future::pending().await } } => {
+                    self.may_be_due = true;
                 }
                 Some(ended) = self.drives.join_next() => {
                     self.ended(ended)?;
@@ -204,10 +214,12 @@ impl Foreman<'_> {
                         self.ended(ended)?;
                     }
                 }
-                () = async { match due { Some(due) => due.await, None => std::future::pending().await } } => {
-                    self.may_be_due = true;
+                Some(order) = self.inbox.recv() => {
+                    self.obey(order);
+                    while let Ok(order) = self.inbox.try_recv() {
+                        self.obey(order);
+                    }
                 }
-                () = engine.clock.sleep(self.look_at.since(now)) => self.look().await?,
             }
         }
     }
@@ -249,7 +261,7 @@ impl Foreman<'_> {
         self.look_at = self.worker.engine.clock.now().plus(self.look_after);
         let version = self.worker.engine.store.version().await?;
         if version == self.version {
-            self.look_after = (self.look_after * 2).min(LOOK.1);
+            self.look_after = (self.look_after * 2).min(self.worker.look_most);
             return Ok(());
         }
         self.version = version;

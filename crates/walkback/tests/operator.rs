@@ -11,6 +11,8 @@ mod hook;
 mod pruning;
 #[path = "operator/stage.rs"]
 mod stage;
+#[path = "operator/stubborn.rs"]
+mod stubborn;
 #[path = "operator/table.rs"]
 mod table;
 #[path = "operator/waiting.rs"]

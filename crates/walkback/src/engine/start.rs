@@ -47,7 +47,7 @@ impl Engine {
         Ok((started, self.wait_for_rest(started.id).await?))
     }
 
-    async fn start_as(&self, id: SagaId, order: Order) -> Result<Start, Error> {
+    pub(crate) async fn start_as(&self, id: SagaId, order: Order) -> Result<Start, Error> {
         let (kind, steps, inputs) = self.resolve(&order)?;
         let stored: Arc<str> =
             serde_json::to_string(&steps).map_err(|e| mistake(e.to_string()))?.into();

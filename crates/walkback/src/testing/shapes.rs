@@ -25,11 +25,25 @@ pub enum Does {
     Refuse,
     /// Makes a thing and fails for good, unknown.
     Break,
+    /// Makes a thing, but its first try fails clean.
+    Busy,
+    /// Makes a thing; its undo is under way for a while.
+    Lingering,
+    /// As `Probed`, but its first probe cannot tell.
+    Puzzled,
+    /// Makes a thing, and cannot be repeated nor probed.
+    Once,
+    /// Makes a thing, but takes longer than anybody waits who leaves.
+    Sleepy,
+    /// Makes a thing, but kills its process before that so often that it is taken for poison.
+    Deadly,
+    /// Makes a thing, but not yet until its ledger is full.
+    Endless,
 }
 
 impl Does {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::Make,
         Self::Probed,
         Self::Keep,
@@ -39,6 +53,13 @@ impl Does {
         Self::Slow,
         Self::Refuse,
         Self::Break,
+        Self::Busy,
+        Self::Lingering,
+        Self::Puzzled,
+        Self::Once,
+        Self::Sleepy,
+        Self::Deadly,
+        Self::Endless,
     ];
 
     /// The step's name.
@@ -53,6 +74,13 @@ impl Does {
             Self::Slow => "slow",
             Self::Refuse => "refuse",
             Self::Break => "break",
+            Self::Busy => "busy",
+            Self::Lingering => "lingering",
+            Self::Puzzled => "puzzled",
+            Self::Once => "once",
+            Self::Sleepy => "sleepy",
+            Self::Deadly => "deadly",
+            Self::Endless => "endless",
         }
     }
 }

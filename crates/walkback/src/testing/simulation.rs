@@ -17,14 +17,17 @@ use crate::plan::StepIdx;
 use crate::store::{MemoryStore, Store};
 use crate::testing::chance::Chance;
 use crate::testing::faulty::Planted;
-use crate::testing::world::registry;
-use crate::testing::{Fault, Faults, Faulty, VirtualClock, World};
+use crate::testing::world::{registry, registry_without};
+use crate::testing::{Does, Fault, Faults, Faulty, VirtualClock, World};
 use crate::verify::{Report, verify};
-use crate::worker::Until;
-use crate::{Engine, SagaId, clock::Clock, time::Timestamp};
+use crate::worker::{Until, WAIT_FOR_CAPABLE};
+use crate::{Engine, Registry, SagaId};
 
 mod people;
+mod process;
 mod shape;
+
+use process::{Pager, Process, Skewed, Weather};
 
 /// Workers at a time.
 const WORKERS: usize = 3;
@@ -44,26 +47,10 @@ pub struct Simulated {
     pub stopped: u32,
     /// What people asked and got.
     pub asked: u32,
-}
-
-/// A clock that is wrong by so much.
-struct Skewed {
-    right: VirtualClock,
-    ahead: Duration,
-    behind: Duration,
-}
-
-impl Clock for Skewed {
-    fn now(&self) -> Timestamp {
-        self.right.now().plus(self.ahead).minus(self.behind)
-    }
-}
-
-/// A worker's process.
-struct Process {
-    life: Arc<Faults>,
-    tasks: JoinSet<()>,
-    stopped: bool,
+    /// Whether clocks were wrong by days.
+    pub days_off: bool,
+    /// Every row of the ledger: its moment, its event and its owner's fence.
+    pub rows: Vec<String>,
 }
 
 /// Everything around one saga.
@@ -77,6 +64,11 @@ struct Scene {
     /// Dead or stopped, and not yet known to be so by the others.
     missing: Vec<Arc<Faults>>,
     steps: shape::Shape,
+    weather: Weather,
+    /// A step that no process knows that begins now.
+    unknown: Option<Does>,
+    /// Shared by the hooks of all processes.
+    pager: Pager,
     cancelled: bool,
     found: Simulated,
 }
@@ -98,8 +90,13 @@ impl Scene {
     fn new(seed: u64, planted: Option<Planted>) -> Self {
         let mut chance = Chance::new(seed);
         let steps = shape::Shape::draw(&mut chance);
+        let weather = Weather::draw(&mut chance, &steps);
+        let unknown = chance.once_in(60).then(|| steps.any(&mut chance)).flatten();
         Self {
             steps,
+            weather,
+            unknown,
+            pager: Pager::default(),
             chance,
             planted,
             world: World::new(),
@@ -113,9 +110,11 @@ impl Scene {
     }
 
     async fn play(mut self) -> Result<Simulated, String> {
-        let engine = self.engine(&Faults::none(), Duration::ZERO, Duration::ZERO)?;
+        let registry = registry(&self.world, &Faults::none());
+        let engine = self.engine(&Faults::none(), registry, Skewed::by_nothing(self.clock))?;
         let order = self.steps.order(&mut self.chance);
-        let id = engine.start_saga(order).await.map_err(words)?.id;
+        let id = SagaId::from_bytes(u128::from(self.chance.below(u64::MAX)).to_be_bytes());
+        engine.start_as(id, order).await.map_err(words)?;
         for _ in 0..WORKERS {
             self.begin()?;
         }
@@ -132,16 +131,15 @@ impl Scene {
         Ok(self.found)
     }
 
-    /// An engine of a process with this life, whose clock is wrong by so much.
+    /// An engine of a process with this life, which knows these steps and has this clock.
     fn engine(
         &self,
         life: &Arc<Faults>,
-        ahead: Duration,
-        behind: Duration,
+        registry: Registry,
+        clock: Skewed,
     ) -> Result<Engine, String> {
-        let registry = crate::builtin::add(registry(&self.world, life));
+        let registry = crate::builtin::add(registry);
         let store = Faulty::new(Arc::clone(&self.store), Arc::clone(life)).planting(self.planted);
-        let clock = Skewed { right: self.clock, ahead, behind };
         Engine::with_clock(registry, store, clock).map_err(words)
     }
 
@@ -151,27 +149,33 @@ impl Scene {
         let faults = [Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
         let fault = faults.get(self.chance.index(8)).map(|fault| (*fault, nth));
         let life = Faults::paced(fault, self.chance.below(u64::MAX));
-        let mut skew = || Duration::from_millis(self.chance.below(3) * self.chance.below(400));
-        let (ahead, behind) = (skew(), skew());
-        let engine = self.engine(&life, ahead, behind)?;
-        let mut tasks = JoinSet::new();
+        let clock = self.weather.clock(self.clock, &mut self.chance);
+        let known = registry_without(self.unknown, &self.world, &life);
+        let engine = self.engine(&life, known, clock)?;
+        let pager = self.chance.once_in(2).then(|| self.pager.of(&life));
+        let (mut tasks, leave) = (JoinSet::new(), CancellationToken::new());
+        let (stop, look) = (leave.clone(), self.weather.look);
         tasks.spawn(async move {
-            if let Ok(Enlistment::Working(worker)) = engine.enlist().await {
+            if let Ok(Enlistment::Working(mut worker)) = engine.enlist().await {
+                if let Some(pager) = pager {
+                    worker = worker.hook(Arc::new(pager));
+                }
                 // A store that fails ends the worker; the next one is begun by whoever watches.
-                worker.run(Until::Stopped, CancellationToken::new()).await.ok();
+                worker.looking(look).run(Until::Stopped, stop).await.ok();
             }
         });
-        self.processes.push(Process { life, tasks, stopped: false });
+        self.processes.push(Process { life, tasks, leave, stopped: false });
         Ok(())
     }
 
     /// Something happens: to a process, or because somebody asks for it.
     async fn happen(&mut self, engine: &Engine, id: SagaId) -> Result<(), String> {
-        match self.chance.below(10) {
+        match self.chance.below(11) {
             0 | 1 => self.kill(),
             2 => self.stop(),
             3 => self.go_on(),
             4 | 5 => self.notice().await?,
+            6 => self.hand_over(),
             _ => self.ask_anything(engine, id).await?,
         }
         self.replace()
@@ -183,6 +187,12 @@ impl Scene {
         }
         let at = self.chance.index(self.processes.len());
         self.processes[at].life.die();
+    }
+
+    /// A process is asked to leave: it hands over what it has under way.
+    fn hand_over(&mut self) {
+        let at = self.chance.index(self.processes.len().max(1));
+        self.processes.get(at).into_iter().for_each(|process| process.leave.cancel());
     }
 
     fn stop(&mut self) {
@@ -270,7 +280,13 @@ impl Scene {
     /// People settle what needs them, until nothing moves any more.
     async fn settle(&mut self, engine: &Engine, id: SagaId) -> Result<SagaView, String> {
         for round in 0..ROUNDS {
-            sleep(Duration::from_millis(60)).await;
+            sleep(self.weather.pause).await;
+            if round == 3 && self.unknown.is_some() {
+                // So long that they give up waiting for one that knows the step; then all do.
+                sleep(2 * WAIT_FOR_CAPABLE).await;
+                self.unknown = None;
+                self.processes.iter().for_each(|process| process.life.die());
+            }
             self.calm().await?;
             let saga = engine.show_saga(id).await.map_err(words)?;
             match people::remedy(&mut self.chance, &saga, round) {
@@ -308,6 +324,7 @@ impl Scene {
                 by[*step] = Some(*who);
             }
             self.found.covered.insert(name_of(&event));
+            self.found.rows.push(format!("{} {} {event:?}", row.at, row.fence));
         }
         if saga.status == Status::Completed && self.cancelled {
             return Err("I14: an accepted cancel ended completed".to_owned());
@@ -327,6 +344,7 @@ impl Scene {
             let told = self.told(saga.id).await;
             return Err(format!("{status}: {left:?} is left, residue {residue:?}\n{told}"));
         }
+        self.found.days_off = self.weather.days_off;
         self.found.status = Some(saga.status);
         Ok(())
     }
@@ -345,6 +363,7 @@ fn name_of(event: &Event) -> String {
         Event::UndoFailed { then, .. } => short(format!("{then:?}")),
         Event::Parked { reason } | Event::StepParked { reason, .. } => reason.to_string(),
         Event::UndoProbed { found, .. } => format!("found {}", found.is_some()),
+        Event::HookDelivered { parked, .. } => format!("parked {}", parked.is_some()),
         Event::Resumed { set } => format!("edited {}", set.is_some()),
         _ => String::new(),
     };

@@ -14,6 +14,11 @@ use crate::{
 };
 use std::time::Duration;
 
+/// How often a deadly step kills its process: until it is taken for poison, and no more.
+const DEADLY: u32 = 5;
+/// How often an endless step is not done yet: until the ledger is full, and a little longer.
+const ENDLESS: u32 = 5_100;
+
 /// A world in which steps make things, known by the key under which they were made.
 ///
 /// ```
@@ -142,8 +147,18 @@ impl World {
 
 /// Every step there is, in this world and this life of the process.
 pub(super) fn registry(world: &World, life: &Arc<Faults>) -> Registry {
+    registry_without(None, world, life)
+}
+
+/// Every step but one.
+pub(super) fn registry_without(
+    unknown: Option<Does>,
+    world: &World,
+    life: &Arc<Faults>,
+) -> Registry {
     let actor = |does| Actor { does, world: world.clone(), life: Arc::clone(life) };
-    Does::ALL.into_iter().fold(Registry::new(), |registry, does| registry.dynamic(actor(does)))
+    let known = Does::ALL.into_iter().filter(|does| Some(*does) != unknown);
+    known.fold(Registry::new(), |registry, does| registry.dynamic(actor(does)))
 }
 
 struct Actor {
@@ -155,11 +170,19 @@ struct Actor {
 impl Actor {
     async fn act(&self, attempt: &Attempt, tries: u32) -> Result<(), StepError> {
         self.life.point().await;
-        if self.does == Does::Refuse {
-            return Err(StepError::permanent("refused").clean());
+        match self.does {
+            Does::Refuse => return Err(StepError::permanent("refused").clean()),
+            Does::Busy if tries == 0 => return Err(StepError::transient("busy").clean()),
+            Does::Endless if tries < ENDLESS => return Err(StepError::not_yet(Duration::ZERO)),
+            Does::Sleepy if tries == 0 => tokio::time::sleep(Duration::from_secs(2)).await,
+            Does::Deadly if tries < DEADLY => {
+                self.life.die();
+                self.life.point().await;
+            }
+            _ => {}
         }
         let late = self.life.is_taken_for_dead();
-        self.world.make(attempt, self.does == Does::Probed, late);
+        self.world.make(attempt, matches!(self.does, Does::Probed | Does::Puzzled), late);
         self.life.point().await;
         match self.does {
             Does::Break => Err(StepError::permanent("broken")),
@@ -174,6 +197,9 @@ impl Actor {
         match self.does {
             Does::Stuck => return Err(StepError::permanent("stuck")),
             Does::Shaky if tries == 0 => return Err(StepError::transient("shaky").clean()),
+            Does::Lingering if tries == 0 => {
+                return Err(StepError::not_yet(Duration::from_millis(1)));
+            }
             _ => {}
         }
         self.world.unmake(attempt);
@@ -193,13 +219,13 @@ impl DynamicStep for Actor {
         let options = Options::new().retry(often).compensate_retry(often);
         match self.does {
             Does::Keep => options.retained("it is kept"),
-            Does::Probed => options.not_repeatable(),
+            Does::Probed | Does::Puzzled | Does::Once => options.not_repeatable(),
             _ => options,
         }
     }
 
     fn has_probe(&self, _: &crate::StepRef) -> bool {
-        self.does == Does::Probed
+        matches!(self.does, Does::Probed | Does::Puzzled)
     }
 
     async fn execute(&self, attempt: &Attempt, context: &mut Context) -> Result<(), StepError> {
@@ -227,10 +253,13 @@ impl DynamicStep for Actor {
         attempt: &Attempt,
         context: &mut Context,
     ) -> Result<Probe<()>, StepError> {
-        self.world.write(attempt, "start");
+        let tries = self.world.write(attempt, "start");
         self.life.point().await;
         let found = self.world.find(attempt);
         self.world.write(attempt, "end");
+        if self.does == Does::Puzzled && tries == 0 {
+            return Ok(Probe::CannotTell);
+        }
         if !found {
             return Ok(Probe::Absent);
         }

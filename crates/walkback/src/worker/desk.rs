@@ -57,6 +57,7 @@ impl Desk {
             let now = self.engine.clock.now();
             let sleep = next.map(|at| self.engine.clock.sleep(at.since(now)));
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = last.cancelled(), if !ends => {}
                 Some(called) = self.calls.join_next() => match called {

@@ -8,6 +8,24 @@ use crate::testing::Does;
 use crate::testing::chance::Chance;
 use crate::{Order, Steps};
 
+/// What most steps do.
+const USUAL: [Does; 14] = [
+    Does::Make,
+    Does::Probed,
+    Does::Keep,
+    Does::Stuck,
+    Does::Shaky,
+    Does::Flaky,
+    Does::Slow,
+    Does::Refuse,
+    Does::Break,
+    Does::Busy,
+    Does::Lingering,
+    Does::Puzzled,
+    Does::Once,
+    Does::Sleepy,
+];
+
 /// A list of steps, and what each does.
 pub(super) struct Shape {
     list: Value,
@@ -50,7 +68,12 @@ impl Shape {
                             "with": {"signal": "go", "within": within, "otherwise": "go_on"}}),
             };
         }
-        let does = if chance.once_in(3) { Does::Make } else { chance.of(&Does::ALL) };
+        let does = match chance.below(20_000) {
+            0 => Does::Endless,
+            1..1_000 => Does::Deadly,
+            1_000..7_000 => Does::Make,
+            _ => chance.of(&USUAL),
+        };
         self.does.push(Some(does));
         let mut step = json!({"step": does.name(), "scope": scope});
         if chance.once_in(6) {
@@ -63,6 +86,16 @@ impl Shape {
             step["settle"] = "20ms".into();
         }
         step
+    }
+
+    /// What one of the steps does, drawn by chance.
+    pub(super) fn any(&self, chance: &mut Chance) -> Option<Does> {
+        self.does[chance.index(self.does.len())]
+    }
+
+    /// Whether a step fills the ledger.
+    pub(super) fn is_endless(&self) -> bool {
+        self.does.contains(&Some(Does::Endless))
     }
 
     pub(super) fn len(&self) -> usize {
