@@ -25,12 +25,23 @@ pub(crate) fn summary(saga: &SagaView, out: &Out) -> Vec<String> {
         Status::Parked => vec![format!("saga {id} is parked and waits for a person")],
         status => vec![format!("saga {id} is {}", status.name())],
     };
+    lines.extend(cause(saga));
     lines.extend(parked(saga));
     if let Some(width) = out.width {
         lines = lines.iter().flat_map(|line| wrap(line, width)).collect();
     }
     lines.extend(residue(saga, out));
     lines
+}
+
+/// The error of the step that turned or parked it, whole: a table shows only its beginning.
+fn cause(saga: &SagaView) -> Option<String> {
+    let failed = saga.error.as_ref().and_then(|error| error.reason.strip_prefix("step_failed:"));
+    let parked = saga.parked.as_ref().and_then(|parked| parked.step_idx);
+    let is_it = |idx: usize, name: &str| failed == Some(name) || parked == Some(idx);
+    let mut steps = saga.steps.iter().flatten().filter(|step| is_it(step.step_idx, &step.step));
+    let (name, error) = steps.find_map(|step| Some((&step.step, step.error.as_ref()?)))?;
+    Some(format!("`{name}`: {}", cut(error)))
 }
 
 /// Why it stands still, and what may be done.

@@ -84,7 +84,7 @@ fn a_program_is_told_of_what_needs_a_person() {
     assert_eq!((calls.len(), &calls[0]["kind"]), (1, &json!("hook_delivered")));
     assert_eq!(calls[0]["actor"], "hook ./page");
     let explained = desk.run(&["explain", &id]).out;
-    assert!(explained.contains("people were told so by the hook"), "{explained}");
+    assert!(explained.contains("people were told by the hook"), "{explained}");
     assert_eq!(desk.run(&["verify"]).code, 0);
 }
 

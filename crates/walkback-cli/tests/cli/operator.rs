@@ -171,7 +171,7 @@ fn explain_says_what_is_waited_for_and_what_can_be_done() {
     let steps = r#"["echo", {"approve": {"by": ["grace", "alan"], "within": "2d"}}]"#;
     let id = desk.start(steps).to_string();
     let pending = desk.run(&["explain", &id]);
-    assert!(pending.out.contains("no worker has taken it from queue `default` yet"), "{pending:?}");
+    assert!(pending.out.contains("waits for a worker that serves queue `default`"), "{pending:?}");
     let worker = Running::begin(&desk, &["work"]);
     while desk.run(&["show", &id, "--json"]).json()["waiting_for"].is_null() {}
     worker.signal("TERM");

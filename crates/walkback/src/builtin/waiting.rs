@@ -103,6 +103,11 @@ impl DynamicStep for WaitFor {
     }
 }
 
+/// The signal for which this use of a step waits, if it waits for one.
+pub(crate) fn signal_of(used: &StepRef) -> Option<&str> {
+    used.with.get("signal").and_then(Value::as_str).filter(|_| used.step == "wait_for")
+}
+
 impl DynamicStep for Approve {
     fn name(&self) -> &'static str {
         "approve"

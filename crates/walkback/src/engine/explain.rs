@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
+mod next;
+
+use crate::builtin::goes_on;
 use crate::describe::{Residue, SagaView, Waiting};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::ledger::Row;
-use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
+use crate::machine::{Called, ParkReason, Status, StepStatus};
 use crate::plan::StepIdx;
 use crate::run::Run;
 use crate::store::Filter;
 use crate::time::Timestamp;
-
-/// Steps for which one command is offered at most.
-const OFFERED: usize = 3;
 
 /// Why a saga stands as it does.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,10 @@ pub struct Explanation {
     pub since: Timestamp,
     /// When it goes on by itself, if it does.
     pub until: Option<Timestamp>,
+    /// What happens then.
+    pub then: Option<&'static str>,
+    /// What became of telling people, if a hook was called.
+    pub notice: Option<String>,
     /// Whether a worker has it now.
     pub owned: bool,
     /// What it made and could not take back.
@@ -48,8 +52,8 @@ pub struct Explanation {
 pub struct Next {
     /// As it is typed; words in capitals and `…` are for the person to fill in.
     pub command: String,
-    /// What it does.
-    pub does: &'static str,
+    /// What it does to this saga as it stands now.
+    pub does: String,
 }
 
 impl Engine {
@@ -107,8 +111,10 @@ pub(crate) fn explain(run: &Run, owned: bool, rows: &[Row]) -> Explanation {
         error: about.and_then(result).and_then(|step| step.error.clone()),
         since,
         until,
+        then: until.and(then(run, parked.as_ref().map(|parked| parked.reason), waiting)),
+        notice: run.state.called().map(told),
         owned,
-        next: next(run, parked.map(|parked| parked.reason), waiting),
+        next: next::commands(run, parked.map(|parked| parked.reason), waiting),
         residue: view.residue,
     }
 }
@@ -123,14 +129,13 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
             "cancelled" => "it was cancelled".to_owned(),
             "deadline" => "its deadline passed".to_owned(),
             "rollback" => "it was completed, and then rolled back on purpose".to_owned(),
-            failed => format!("step `{}` failed", failed.trim_start_matches("step_failed:")),
+            failed => step_failed(view, failed.trim_start_matches("step_failed:")),
         };
         because.push(format!("it {} back: {turned}", walks(view.status)));
     }
     if let Some(parked) = run.state.parked() {
         let at = parked.step.map(|idx| format!(" ({})", name(idx))).unwrap_or_default();
         because.push(format!("{}{at}", why_parked(parked.reason)));
-        because.extend(run.state.called().map(told));
         return because;
     }
     let steps = view.steps.iter().flatten();
@@ -150,32 +155,60 @@ fn because(run: &Run, view: &SagaView, owned: bool) -> Vec<String> {
         }
         (Status::Pending, _) if !owned => {
             because.push(format!(
-                "it is accepted, and no worker has taken it from queue `{}` yet",
+                "it is accepted, and waits for a worker that serves queue `{}`",
                 run.spec.queue
             ));
         }
         (Status::Completed, _) => because.push("every step is done".to_owned()),
         (Status::RolledBack, _) => because.push("nothing it made is left".to_owned()),
         (Status::Failed, _) if run.state.needs_attention() => {
-            because
-                .push("what could not be undone is left, and somebody has to settle it".to_owned());
+            because.push(
+                "not all of it could be undone: somebody has to settle what is left".to_owned(),
+            );
         }
         (Status::Failed, _) => because.push("what is left is left on purpose".to_owned()),
         (Status::Running | Status::Compensating, _) if !owned => {
-            because.push("it is due, and no worker has taken it yet".to_owned());
+            because.push("it is due, and waits for a worker".to_owned());
         }
         _ => {}
     }
-    because.extend(run.state.called().map(told));
     because
+}
+
+/// The step that turned it, with its error.
+fn step_failed(view: &SagaView, name: &str) -> String {
+    let mut steps = view.steps.iter().flatten().filter(|step| step.step == name);
+    match steps.find_map(|step| Some((step.step_idx, step.error.as_ref()?))) {
+        Some((idx, error)) => format!("step {idx} `{name}` failed: {error}"),
+        None => format!("step `{name}` failed"),
+    }
+}
+
+/// What happens at the moment until which it stands so.
+fn then(run: &Run, parked: Option<ParkReason>, waiting: Option<&Waiting>) -> Option<&'static str> {
+    let waiting = match (parked, waiting) {
+        (Some(_), _) => return Some("then it walks back by itself"),
+        (None, waiting) => waiting?,
+    };
+    Some(match waiting.what {
+        "start" => "then it begins",
+        "retry" => "then it is tried again",
+        "signal" | "approval" if goes_on(run.state.plan().step(waiting.step_idx)) => {
+            "then it goes on without"
+        }
+        "signal" | "approval" => "then that step fails, and what was done is undone",
+        _ => "then it goes on",
+    })
 }
 
 /// What became of telling people.
 fn told(called: &Called) -> String {
     let tries = if called.tries == 1 { String::new() } else { format!(" {} times", called.tries) };
     match called.retry_at {
-        None => "people were told so by the hook".to_owned(),
-        Some(at) => format!("the hook was called{tries} in vain, and is called again at {at}"),
+        None => "people were told by the hook".to_owned(),
+        Some(_) => format!(
+            "the hook was called{tries} in vain, so that perhaps nobody knows; it is called again"
+        ),
     }
 }
 
@@ -207,95 +240,26 @@ const fn why_parked(reason: ParkReason) -> &'static str {
             "a step failed, and it holds so that somebody can look before it walks back"
         }
         ParkReason::UnknownOutcome => {
-            "whether an attempt did something is not known, and another could do it twice"
+            "an attempt may or may not have taken effect, and another could do it twice: find out \
+             on the far side first"
         }
         ParkReason::PivotUnknown => {
-            "the pivot failed and may have done something: from it on there is only forward"
+            "its point of no return (the pivot) failed and may have taken effect: find out on the \
+             far side; from here on it can only be finished"
         }
-        ParkReason::BehindPivot => "a step behind the pivot failed for good: there is only forward",
+        ParkReason::BehindPivot => {
+            "a step failed and is not tried again by itself; the saga is past its point of no \
+             return (the pivot), so that it can only be finished"
+        }
         ParkReason::BodyStillRunning => {
             "a body ignored that its time was over, and nothing is done beside it"
         }
-        ParkReason::UndoHalted => "an undo failed for good, and its policy is to stop there",
+        ParkReason::UndoHalted => {
+            "an undo failed and is not tried again by itself; its policy is to stop there"
+        }
         ParkReason::CannotDecode => "this program cannot read data that is stored for a step",
         ParkReason::Poison => "its process died again and again while it ran this saga alone",
         ParkReason::NoCapableWorker => "no worker knows all its steps",
         ParkReason::LedgerFull => "its ledger is full: it repeats something too often",
-    }
-}
-
-/// What ends the trouble, the likeliest first.
-fn remedies(
-    status: Status,
-    parked: Option<ParkReason>,
-    waits_for: Option<&str>,
-) -> &'static [&'static str] {
-    match (parked, waits_for, status) {
-        (
-            Some(
-                ParkReason::Paused
-                | ParkReason::LedgerFull
-                | ParkReason::Poison
-                | ParkReason::BodyStillRunning
-                | ParkReason::CannotDecode,
-            ),
-            _,
-            _,
-        ) => &["resume", "cancel"],
-        (Some(ParkReason::Held), _, _) => &["retry", "cancel", "hold"],
-        (
-            Some(ParkReason::UnknownOutcome | ParkReason::PivotUnknown | ParkReason::BehindPivot),
-            _,
-            _,
-        ) => &["complete", "retry", "skip", "cancel"],
-        (Some(ParkReason::UndoHalted), _, _) | (None, _, Status::Failed) => {
-            &["retry", "resolve", "abandon"]
-        }
-        (Some(ParkReason::NoCapableWorker), _, _) => &["cancel"],
-        (None, Some("approval"), _) => &["approve", "deny"],
-        (None, Some("signal"), _) => &["signal"],
-        _ => &[],
-    }
-}
-
-fn next(run: &Run, parked: Option<ParkReason>, waiting: Option<&Waiting>) -> Vec<Next> {
-    let legal = run.state.legal();
-    let waits_for = waiting.map(|waiting| waiting.what);
-    let first = remedies(run.state.status(), parked, waits_for).iter().copied();
-    let mut names: Vec<&str> = first.filter(|name| legal.contains(name)).collect();
-    names.extend(legal.iter().filter(|name| !names.contains(*name)).copied().collect::<Vec<_>>());
-    let signal = waiting.and_then(|waiting| waiting.name.as_deref());
-    names.into_iter().flat_map(|name| commands(run, name, signal)).collect()
-}
-
-/// The command of this name as it is typed, once for each step that it fits.
-fn commands(run: &Run, name: &str, signal: Option<&str>) -> Vec<Next> {
-    let id = run.spec.id;
-    let of_steps = |request: fn(StepIdx) -> Request, rest: &str, does: &'static str| {
-        let fits = |idx: &StepIdx| run.state.permits(&request(*idx)) == Verdict::Fits;
-        let steps = (0..run.state.plan().len()).filter(fits).take(OFFERED);
-        steps
-            .map(|idx| Next { command: format!("walkback {name} {id} {idx}{rest}"), does })
-            .collect()
-    };
-    let plain =
-        |rest: &str, does| vec![Next { command: format!("walkback {name} {id}{rest}"), does }];
-    match name {
-        "cancel" => plain("", "walk back until nothing it made is left"),
-        "pause" => plain("", "stop where it is"),
-        "resume" => plain("", "go on where it stands"),
-        "retry" => plain("", "try again what is parked or could not be undone"),
-        "rollback" => plain("", "undo what was done, on purpose"),
-        "hold" => plain(" 30m", "give it so much time from now"),
-        "signal" => {
-            plain(&format!(" {}", signal.unwrap_or("NAME")), "send what it waits for, or will")
-        }
-        "complete" => of_steps(Request::Complete, " --output '{…}'", "it is done, by hand"),
-        "skip" => of_steps(Request::Skip, "", "it need not run"),
-        "resolve" => of_steps(Request::Resolve, "", "what it left was removed by hand"),
-        "abandon" => of_steps(Request::Abandon, "", "leave there on purpose what it left"),
-        "approve" => of_steps(Request::Approve, "", "let it go on"),
-        "deny" => of_steps(Request::Deny, "", "let it fail"),
-        _ => Vec::new(),
     }
 }
