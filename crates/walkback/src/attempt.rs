@@ -24,6 +24,7 @@ pub(crate) struct Facts {
     pub(crate) round: u32,
     pub(crate) number: u32,
     pub(crate) waited: Duration,
+    pub(crate) unknown_for: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) threads: TaskTracker,
     pub(crate) progress: Progress,
@@ -74,6 +75,12 @@ impl Attempt {
     /// How long ago the step's first attempt began.
     pub fn waited(&self) -> Duration {
         self.0.waited
+    }
+
+    /// How long ago the newest outcome that is not known came about; zero, if all are. Until the far
+    /// side's lists surely show what is new, that something is not in them tells nothing.
+    pub fn unknown_for(&self) -> Duration {
+        self.0.unknown_for
     }
 
     /// A name for what the step makes, minted from the run: `prefix` and 12 characters of the

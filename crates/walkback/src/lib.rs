@@ -75,6 +75,10 @@ mod dynamic;
 pub mod engine;
 mod erased;
 pub mod error;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, unreachable_pub, reason = "public for tests")
+)]
 mod guard;
 mod id;
 mod into_step;

@@ -50,7 +50,12 @@ fn breaches(sources: &[Source]) -> Vec<Breach> {
     found.extend(budgets::many_root_names(lib));
     found.extend(documents::example_of_its_own(text(sources, "README.md"), lib));
     found.extend(documents::long_architecture(text(sources, "ARCHITECTURE.md")));
-    for path in ["crates/walkback/Cargo.toml", "crates/walkback-cli/Cargo.toml"] {
+    for path in [
+        "crates/walkback/Cargo.toml",
+        "crates/walkback-cli/Cargo.toml",
+        "crates/walkback-digitalocean/Cargo.toml",
+        "crates/walkback-powercut/Cargo.toml",
+    ] {
         let design = text(sources, "docs/design.md");
         found.extend(documents::unexplained(path, text(sources, path), design));
     }

@@ -292,6 +292,6 @@ impl<'a> Trial<'a> {
 }
 
 #[expect(clippy::panic, reason = "testing code reports by panic")]
-fn must<T, E: fmt::Display>(result: Result<T, E>) -> T {
+pub(super) fn must<T, E: fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,0 +1,186 @@
+//! The client: one account, as one token sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::debug;
+use walkback::clock::{Clock, SystemClock};
+
+mod budget;
+mod error;
+mod http;
+mod transport;
+
+pub use budget::Budget;
+pub use error::{ApiError, Class};
+pub use http::Http;
+pub use transport::{Answer, Method, Request, SendError, Sent, Transport};
+
+/// Things of a list that one call brings: the most that the API gives.
+const PER_PAGE: usize = 200;
+
+/// A DigitalOcean account. Cheap to clone; clones share one rate budget.
+///
+/// It makes each call once. What may be called again is the business of whoever knows what a call
+/// was for: no create is ever repeated blindly.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    budget: Arc<Budget>,
+    /// Calls of an undo go before all others.
+    undoing: bool,
+}
+
+impl Client {
+    /// An account over HTTPS.
+    ///
+    /// # Errors
+    /// If `url` is none.
+    pub fn new(url: &str, token: &str) -> Result<Self, String> {
+        Ok(Self::over(Arc::new(Http::new(url, token)?), Arc::new(SystemClock)))
+    }
+
+    /// An account over something else, and the clock by which its rate budget is refilled.
+    pub fn over(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        Self { transport, budget: Arc::new(Budget::new(clock)), undoing: false }
+    }
+
+    /// The same account for an undo, whose calls go before all others.
+    #[must_use]
+    pub fn undoing(&self) -> Self {
+        Self { undoing: true, ..self.clone() }
+    }
+
+    /// Reads what is at `path`, which begins with `/v2/`.
+    ///
+    /// # Errors
+    /// What the API, or the way there, says.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(Method::Get, path, None).await
+    }
+
+    /// The same, where that it is not there is an answer.
+    ///
+    /// # Errors
+    /// As [`Client::get`], but for 404.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ApiError> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything of a list: the member `name` of every page. Pages shift while things come and go,
+    /// so that one may be there twice, or be overlooked.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        name: &str,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut all = Vec::new();
+        let sign = if path.contains('?') { '&' } else { '?' };
+        for page in 1.. {
+            let path = format!("{path}{sign}page={page}&per_page={PER_PAGE}");
+            let mut body: Value = self.get(&path).await?;
+            let has_next = body.pointer("/links/pages/next").is_some_and(Value::is_string);
+            let of_page: Vec<T> = decode(Method::Get, &path, body[name].take())?;
+            all.extend(of_page);
+            if !has_next {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The same, where that there is no such list is an answer.
+    ///
+    /// # Errors
+    /// As [`Client::get`], but for 404.
+    pub async fn find_list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        name: &str,
+    ) -> Result<Option<Vec<T>>, ApiError> {
+        match self.list(path, name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Posts `body`.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; [`Class::Unknown`] and [`Class::Server`] leave it open whether it was done.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.call(Method::Post, path, Some(encode(Method::Post, path, body)?)).await
+    }
+
+    /// Puts `body` in place of what is there.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.call(Method::Put, path, Some(encode(Method::Put, path, body)?)).await
+    }
+
+    /// Deletes what is at `path`; says whether there was anything. That it was accepted does not mean
+    /// that it is gone: look.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn delete(&self, path: &str) -> Result<bool, ApiError> {
+        match self.call::<Value>(Method::Delete, path, None).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.class() == Class::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, ApiError> {
+        self.budget.take(self.undoing).await;
+        let request = Request { method, path: path.to_owned(), body };
+        let answer = self.transport.send(request).await;
+        let answer = answer.map_err(|error| ApiError::not_answered(method, path, error))?;
+        self.budget.learn(&answer);
+        debug!(%method, path, status = answer.status, request_id = answer.request_id, "called");
+        if !(200..300).contains(&answer.status) {
+            return Err(ApiError::of_answer(method, path, &answer));
+        }
+        decode(method, path, answer.body)
+    }
+}
+
+fn encode(method: Method, path: &str, body: &impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(body).map_err(|error| ApiError::not_ours(method, path, &error))
+}
+
+fn decode<T: DeserializeOwned>(method: Method, path: &str, body: Value) -> Result<T, ApiError> {
+    serde_json::from_value(body).map_err(|error| ApiError::not_ours(method, path, &error))
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("undoing", &self.undoing).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! The transport over HTTPS.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Url, redirect::Policy};
+use serde_json::Value;
+
+use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
+
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long to wait for an answer.
+const TOTAL: Duration = Duration::from_secs(30);
+
+/// Carries requests over HTTPS, with the token that is never shown.
+pub struct Http {
+    client: reqwest::Client,
+    base: Url,
+    token: String,
+}
+
+impl Http {
+    /// To this API, with this token.
+    ///
+    /// # Errors
+    /// If `url` is none, or the token cannot be one.
+    pub fn new(url: &str, token: &str) -> Result<Self, String> {
+        let base = Url::parse(url).map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the token is empty or has spaces: expected one of DigitalOcean".to_owned());
+        }
+        // Only if it is not there yet, which is what an error says.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        // A token is for one place: it is not carried on to another.
+        let client = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .user_agent(concat!("walkback/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("no HTTP client: {error}"))?;
+        Ok(Self { client, base, token: token.to_owned() })
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answer, SendError> {
+        let unsent = |error: String| SendError::NotSent(error);
+        let url = self.base.join(&request.path).map_err(|error| unsent(error.to_string()))?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut asked = self.client.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = &request.body {
+            asked = asked.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = asked.send().await.map_err(|error| not_answered(&error))?;
+        let (status, head) = (answer.status().as_u16(), head(answer.headers()));
+        // An answer that breaks off was given all the same; what it says is not known.
+        let text = answer.text().await.map_err(|error| not_answered(&error))?;
+        let body = if text.is_empty() { Value::Null } else { read(text) };
+        Ok(Answer { status, body, ..head })
+    }
+}
+
+/// What is no JSON stands for itself, for the error that it probably is.
+fn read(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}
+
+fn head(headers: &HeaderMap) -> Answer {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let number = |name: &str| text(name).and_then(|text| text.parse().ok());
+    Answer {
+        remaining: number("ratelimit-remaining"),
+        reset: number("ratelimit-reset"),
+        retry_after: number("retry-after").map(Duration::from_secs),
+        request_id: text("x-request-id").map(str::to_owned),
+        ..Answer::default()
+    }
+}
+
+fn not_answered(error: &reqwest::Error) -> SendError {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    // Without a connection, or a request, nothing was sent.
+    let unsent = error.is_connect() || error.is_builder();
+    if unsent { SendError::NotSent(text) } else { SendError::Unknown(text) }
+}
+
+impl Transport for Http {
+    fn send(&self, request: Request) -> Sent<'_> {
+        Box::pin(self.ask(request))
+    }
+}

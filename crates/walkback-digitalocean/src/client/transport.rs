@@ -1,0 +1,83 @@
+//! What goes to the API and what comes back, whatever carries it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Carries a request to the API, once.
+pub trait Transport: Send + Sync {
+    /// Sends it and waits for the answer.
+    fn send(&self, request: Request) -> Sent<'_>;
+}
+
+/// What a transport returns.
+pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + 'a>>;
+
+/// A request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What to do.
+    pub method: Method,
+    /// To what: from `/v2/` on, with the query.
+    pub path: String,
+    /// With what.
+    pub body: Option<Value>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are HTTP's")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// HTTP's status.
+    pub status: u16,
+    /// The body; null if there is none.
+    pub body: Value,
+    /// Calls left in the hour.
+    pub remaining: Option<u64>,
+    /// When the oldest call of the hour no longer counts, in seconds since 1970.
+    pub reset: Option<u64>,
+    /// How long to wait before the next call.
+    pub retry_after: Option<Duration>,
+    /// What the API calls this request.
+    pub request_id: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The request never left: nothing was done.
+    NotSent(String),
+    /// It may have been done.
+    Unknown(String),
+}

@@ -1,0 +1,155 @@
+//! A call taken apart, and what is said to it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::client::{Answer, Method, Request};
+use crate::simulator::Settings;
+
+/// A call.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// The parts of the path behind `/v2/`.
+    pub(super) at: Vec<&'a str>,
+    pub(super) query: BTreeMap<String, String>,
+    pub(super) body: &'a Value,
+    /// Simulated milliseconds since 1970.
+    pub(super) now: i64,
+    /// Before this moment nothing new is listed.
+    pub(super) listed_before: i64,
+}
+
+/// What is said to a call.
+pub(super) type Said = Result<(u16, Value), Refusal>;
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    message: String,
+}
+
+static NO_BODY: Value = Value::Null;
+
+impl<'a> Call<'a> {
+    pub(super) fn new(request: &'a Request, now: i64, settings: &Settings) -> Self {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let at = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
+        let lag = i64::try_from(settings.lists_lag.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            method: request.method,
+            at,
+            query: pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect(),
+            body: request.body.as_ref().unwrap_or(&NO_BODY),
+            now,
+            listed_before: now.saturating_sub(lag),
+        }
+    }
+
+    /// A member of the body that must be a text.
+    pub(super) fn text(&self, name: &str) -> Result<&'a str, Refusal> {
+        let text = self.body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        text.ok_or_else(|| unprocessable(format!("{name} is required")))
+    }
+
+    /// A list of texts in the body; empty, if it is not there.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        let list = self.body.get(name).and_then(Value::as_array);
+        let texts = list.into_iter().flatten();
+        texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    }
+
+    /// A page of a list.
+    pub(super) fn page(&self, name: &str, all: Vec<Value>) -> Value {
+        let number = |name: &str, default: usize| {
+            let given = self.query.get(name).and_then(|text| text.parse().ok());
+            given.filter(|number| *number > 0).unwrap_or(default)
+        };
+        let (page, per_page) = (number("page", 1), number("per_page", 20).min(200));
+        let total = all.len();
+        let pages = total.div_ceil(per_page).max(1);
+        let of_page = all.into_iter().skip((page - 1) * per_page).take(per_page);
+        let path = self.at.join("/");
+        let link = |page: usize| {
+            json!(format!("https://api.digitalocean.com/v2/{path}?page={page}&per_page={per_page}"))
+        };
+        let mut links = Map::new();
+        if page < pages {
+            links.extend([("next".to_owned(), link(page + 1)), ("last".to_owned(), link(pages))]);
+        }
+        if page > 1 {
+            links.extend([("first".to_owned(), link(1)), ("prev".to_owned(), link(page - 1))]);
+        }
+        let links = if links.is_empty() { json!({}) } else { json!({ "pages": links }) };
+        json!({name: of_page.collect::<Vec<_>>(), "links": links, "meta": {"total": total}})
+    }
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let escaped = || {
+            let digits = [rest.clone().next()?, rest.clone().nth(1)?];
+            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
+        };
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => match escaped() {
+                Some(plain) => {
+                    bytes.push(plain);
+                    rest.nth(1);
+                }
+                None => bytes.push(byte),
+            },
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(super) fn said(self) -> (u16, Value) {
+        let id = match self.status {
+            401 => "unauthorized",
+            403 => "forbidden",
+            404 => "not_found",
+            409 => "conflict",
+            412 => "precondition_failed",
+            422 => "unprocessable_entity",
+            _ => "server_error",
+        };
+        (self.status, json!({"id": id, "message": self.message}))
+    }
+}
+
+pub(super) fn unprocessable(message: impl Into<String>) -> Refusal {
+    Refusal::new(422, message)
+}
+
+pub(super) fn conflict(message: impl Into<String>) -> Refusal {
+    Refusal::new(409, message)
+}
+
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(404, "The resource you were accessing could not be found.")
+}
+
+/// An answer of a server that failed.
+pub(super) fn failed(request_id: Option<String>) -> Answer {
+    let body = json!({"id": "server_error", "message": "Unexpected server-side error"});
+    Answer { status: 500, body, request_id, ..Answer::default() }
+}
+
+/// The answer to one call too many.
+pub(super) fn rate_limited(wait: u64, request_id: Option<String>) -> Answer {
+    let body = json!({"id": "too_many_requests", "message": "API Rate limit exceeded."});
+    let retry_after = Some(std::time::Duration::from_secs(wait));
+    Answer { status: 429, body, retry_after, request_id, ..Answer::default() }
+}

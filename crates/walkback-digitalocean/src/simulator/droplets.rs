@@ -1,0 +1,201 @@
+//! Droplets: accepted at once, there after a while, one event at a time.
+
+use serde_json::{Value, json};
+
+use crate::client::Method;
+use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
+use crate::simulator::world::{Due, Effect, World, is_id, moment, public, takes};
+use crate::simulator::{Settings, catalogue, keys, tags, volumes};
+
+pub(super) fn answer(
+    world: &mut World,
+    call: &Call<'_>,
+    rest: &[&str],
+    settings: &mut Settings,
+) -> Said {
+    match (call.method, rest) {
+        (Method::Get, []) => {
+            let fits = |droplet: &Value| {
+                let tagged = |tag: &String| {
+                    droplet["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)))
+                };
+                call.query.get("tag_name").is_none_or(tagged)
+                    && call.query.get("name").is_none_or(|name| droplet["name"] == *name)
+            };
+            let mut droplets = world.listed("droplets", call);
+            droplets.retain(fits);
+            Ok((200, call.page("droplets", droplets)))
+        }
+        (Method::Post, []) => create(world, call, settings),
+        (Method::Get, [id]) => Ok((200, json!({"droplet": public(world.must("droplets", id)?)}))),
+        (Method::Delete, [id]) => {
+            world.must("droplets", id)?;
+            world.must_be_idle(id)?;
+            let effect = Effect::Nothing;
+            world.act(call, ("destroy", "droplet", id), takes::DESTROY, &mut 0, effect);
+            world.change("droplets", id, |droplet| droplet["locked"] = json!(true));
+            world.later(call, takes::DESTROY, Due::Gone("droplets".to_owned(), (*id).to_owned()));
+            Ok((204, Value::Null))
+        }
+        (Method::Get, [id, "actions"]) => {
+            world.must("droplets", id)?;
+            let mut actions = world.listed("actions", call);
+            actions.retain(|action| is_id(&action["resource_id"], id));
+            Ok((200, call.page("actions", actions)))
+        }
+        (Method::Post, [id, "actions"]) => act(world, call, id, settings),
+        _ => Err(not_found()),
+    }
+}
+
+fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
+    let mut names = call.texts("names");
+    let several = !names.is_empty();
+    if !several {
+        names.push(call.text("name")?.to_owned());
+    }
+    let size = catalogue::size(call.text("size")?);
+    if size.is_null() {
+        return Err(unprocessable("You specified an invalid size for Droplet creation."));
+    }
+    let region = call.body["region"].as_str().unwrap_or("nyc3");
+    if catalogue::region(region).is_null() {
+        return Err(unprocessable("You specified an invalid region for Droplet creation."));
+    }
+    let image = catalogue::image(&call.body["image"]);
+    if image.is_null() {
+        return Err(unprocessable("You specified an invalid image for Droplet creation."));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if names.iter().any(|name| name.is_empty() || !name.chars().all(fits)) {
+        return Err(unprocessable(
+            "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)",
+        ));
+    }
+    if world.all("droplets").count() + names.len() > settings.droplet_limit {
+        let message = "creating this/these droplet(s) will exceed your droplet limit";
+        return Err(unprocessable(message));
+    }
+    check_parts(world, call, region)?;
+    let tagged = call.texts("tags");
+    tagged.iter().try_for_each(|tag| tags::ensure(world, tag, call.now))?;
+    let (mut droplets, mut actions) = (Vec::new(), Vec::new());
+    for name in names {
+        let id = world.number();
+        let droplet = json!({
+            "id": id, "name": name, "memory": size["memory"], "vcpus": size["vcpus"],
+            "disk": size["disk"], "locked": true, "status": "new", "created_at": moment(call.now),
+            "features": ["droplet_agent", "private_networking"], "backup_ids": [],
+            "next_backup_window": null, "snapshot_ids": [], "image": image, "volume_ids": [],
+            "size": size, "size_slug": size["slug"], "networks": {"v4": [], "v6": []},
+            "region": catalogue::region(region), "tags": tagged, "vpc_uuid": call.body["vpc_uuid"],
+            "_volumes": call.texts("volumes")
+        });
+        let id = id.to_string();
+        world.put("droplets", &id, droplet, call.now);
+        if settings.vanishing_droplets > 0 {
+            settings.vanishing_droplets -= 1;
+            world.later(call, 1, Due::Gone("droplets".to_owned(), id.clone()));
+        }
+        let errs = &mut settings.errored_actions;
+        let effect = Effect::Boot(id.clone());
+        let action = world.act(call, ("create", "droplet", &id), takes::BOOT, errs, effect);
+        let href = format!("https://api.digitalocean.com/v2/actions/{}", action["id"]);
+        actions.push(json!({"id": action["id"], "rel": "create", "href": href}));
+        droplets.push(public(world.must("droplets", &id)?));
+    }
+    let links = json!({ "actions": actions });
+    let body = if several {
+        json!({"droplets": droplets, "links": links})
+    } else {
+        json!({"droplet": droplets.swap_remove(0), "links": links})
+    };
+    Ok((202, body))
+}
+
+/// What a droplet is made with must be there.
+fn check_parts(world: &World, call: &Call<'_>, region: &str) -> Result<(), Refusal> {
+    if let Some(vpc) = call.body["vpc_uuid"].as_str() {
+        let found = world.get("vpcs", vpc).filter(|vpc| vpc["region"] == region);
+        found.ok_or_else(|| unprocessable("VPC is not found in this region"))?;
+    }
+    for key in call.body["ssh_keys"].as_array().into_iter().flatten() {
+        let named = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        let message = format!("{named} are invalid key identifiers for Droplet creation.");
+        keys::find(world, &named).ok_or_else(|| unprocessable(message))?;
+    }
+    for id in call.texts("volumes") {
+        let volume = world.get("volumes", &id).filter(|volume| volume["region"]["slug"] == region);
+        let volume = volume.ok_or_else(|| unprocessable("volume is not found in this region"))?;
+        let promised = |droplet: &Value| {
+            droplet["_volumes"].as_array().is_some_and(|volumes| volumes.contains(&json!(id)))
+        };
+        let taken = world.all("droplets").any(|(_, droplet)| promised(droplet));
+        if taken || volume["droplet_ids"] != json!([]) {
+            return Err(unprocessable("This volume is already attached"));
+        }
+    }
+    Ok(())
+}
+
+fn act(world: &mut World, call: &Call<'_>, id: &str, settings: &mut Settings) -> Said {
+    world.must("droplets", id)?;
+    world.must_be_idle(id)?;
+    let kind = call.text("type")?;
+    let to = |status: &str| Effect::Status(id.to_owned(), status.to_owned());
+    let effect = match kind {
+        "power_on" | "reboot" | "power_cycle" => to("active"),
+        "power_off" | "shutdown" => to("off"),
+        "rename" => Effect::Rename(id.to_owned(), call.text("name")?.to_owned()),
+        _ => return Err(unprocessable(format!("type `{kind}` is not simulated"))),
+    };
+    let errs = &mut settings.errored_actions;
+    let action = world.act(call, (kind, "droplet", id), takes::POWER, errs, effect);
+    Ok((201, json!({ "action": action })))
+}
+
+/// A droplet has booted: it has addresses and its volumes.
+pub(super) fn boot(world: &mut World, id: &str) {
+    let number = id.parse::<u64>().unwrap_or_default();
+    let (high, low) = (number / 250 % 250, number % 250 + 1);
+    let v4 = json!([
+        {"ip_address": format!("10.10.{high}.{low}"), "netmask": "255.255.240.0",
+         "gateway": "10.10.0.1", "type": "private"},
+        {"ip_address": format!("203.0.{high}.{low}"), "netmask": "255.255.240.0",
+         "gateway": "203.0.0.1", "type": "public"}
+    ]);
+    let mut attached = Vec::new();
+    world.change("droplets", id, |droplet| {
+        droplet["status"] = json!("active");
+        droplet["locked"] = json!(false);
+        droplet["networks"]["v4"] = v4;
+        if let Value::Array(volumes) = droplet["_volumes"].take() {
+            attached = volumes;
+        }
+    });
+    for volume in attached.iter().filter_map(Value::as_str) {
+        volumes::attach(world, volume, id);
+    }
+}
+
+/// A droplet is gone: what hung on it is free.
+pub(super) fn gone(world: &mut World, id: &str) {
+    let on_it = |volume: &Value| is_id(&volume["droplet_ids"][0], id);
+    let volumes: Vec<String> = world
+        .all("volumes")
+        .filter(|(_, volume)| on_it(volume))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for volume in volumes {
+        world.change("volumes", &volume, |volume| volume["droplet_ids"] = json!([]));
+    }
+    let assigned = |ip: &Value| ip["_droplet"] == id;
+    let ips: Vec<String> = world
+        .all("reserved_ips")
+        .filter(|(_, ip)| assigned(ip))
+        .map(|(ip, _)| ip.clone())
+        .collect();
+    for ip in ips {
+        world.change("reserved_ips", &ip, |ip| ip["_droplet"] = Value::Null);
+    }
+}

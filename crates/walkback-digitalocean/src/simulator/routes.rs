@@ -1,0 +1,40 @@
+//! Which call goes to which resource.
+
+use serde_json::json;
+
+use crate::client::Method;
+use crate::simulator::call::{Call, Said, not_found};
+use crate::simulator::world::{World, public};
+use crate::simulator::{
+    Settings, account, domains, droplets, firewalls, keys, projects, reserved_ips, tags, volumes,
+    vpcs,
+};
+
+/// What is said to a call.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
+    let Some((first, rest)) = call.at.split_first() else { return Err(not_found()) };
+    match *first {
+        "account" if rest.first() == Some(&"keys") => keys::answer(world, call, &rest[1..]),
+        "account" | "regions" | "sizes" | "images" => account::answer(call, settings),
+        "actions" => actions(world, call, rest),
+        "domains" => domains::answer(world, call, rest),
+        "droplets" => droplets::answer(world, call, rest, settings),
+        "firewalls" => firewalls::answer(world, call, rest),
+        "projects" => projects::answer(world, call, rest),
+        "reserved_ips" | "floating_ips" => {
+            reserved_ips::answer(world, call, first, rest, &mut settings.errored_actions)
+        }
+        "tags" => tags::answer(world, call, rest),
+        "volumes" => volumes::answer(world, call, rest, &mut settings.errored_actions),
+        "vpcs" => vpcs::answer(world, call, rest),
+        _ => Err(not_found()),
+    }
+}
+
+fn actions(world: &World, call: &Call<'_>, rest: &[&str]) -> Said {
+    match (call.method, rest) {
+        (Method::Get, []) => Ok((200, call.page("actions", world.listed("actions", call)))),
+        (Method::Get, [id]) => Ok((200, json!({"action": public(world.must("actions", id)?)}))),
+        _ => Err(not_found()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Private networks.
+
+use serde_json::{Value, json};
+
+use crate::client::Method;
+use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
+use crate::simulator::catalogue;
+use crate::simulator::world::{World, moment, public};
+
+pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
+    match (call.method, rest) {
+        (Method::Get, []) => Ok((200, call.page("vpcs", world.listed("vpcs", call)))),
+        (Method::Post, []) => create(world, call),
+        (Method::Get, [id]) => Ok((200, json!({"vpc": public(world.must("vpcs", id)?)}))),
+        (Method::Put | Method::Patch, [id]) => {
+            world.must("vpcs", id)?;
+            for name in ["name", "description"] {
+                if let Some(text) = call.body.get(name).and_then(Value::as_str) {
+                    world.change("vpcs", id, |vpc| vpc[name] = json!(text));
+                }
+            }
+            Ok((200, json!({"vpc": public(world.must("vpcs", id)?)})))
+        }
+        (Method::Get, [id, "members"]) => {
+            world.must("vpcs", id)?;
+            Ok((200, call.page("members", members(world, id))))
+        }
+        (Method::Delete, [id]) => {
+            let vpc = world.must("vpcs", id)?;
+            if vpc["default"] == json!(true) {
+                return Err(Refusal::new(403, "Can not delete the default VPC"));
+            }
+            if !members(world, id).is_empty() {
+                return Err(Refusal::new(403, "Can not delete VPC with members"));
+            }
+            world.remove("vpcs", id);
+            Ok((204, Value::Null))
+        }
+        _ => Err(not_found()),
+    }
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> Said {
+    let (name, region) = (call.text("name")?, call.text("region")?);
+    if catalogue::region(region).is_null() {
+        return Err(unprocessable("region is invalid"));
+    }
+    if world.all("vpcs").any(|(_, vpc)| vpc["name"] == name) {
+        return Err(unprocessable("a VPC with this name already exists"));
+    }
+    let first = world.all("vpcs").all(|(_, vpc)| vpc["region"] != region);
+    // As the API does: the first of a region is its default, and that stays.
+    let names = if first {
+        vec![format!("default-{region}"), name.to_owned()]
+    } else {
+        vec![name.to_owned()]
+    };
+    let mut made = Value::Null;
+    for name in names {
+        let (id, number) = (world.uuid(), world.number());
+        let default = name.starts_with("default-") && first && name != call.text("name")?;
+        let range = format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16);
+        let range =
+            call.body["ip_range"].as_str().filter(|_| !default).unwrap_or(&range).to_owned();
+        if !default && world.all("vpcs").any(|(_, vpc)| vpc["ip_range"] == json!(range)) {
+            return Err(unprocessable(
+                "ip_range overlaps with another VPC network in your account",
+            ));
+        }
+        let description =
+            call.body["description"].as_str().filter(|_| !default).unwrap_or_default();
+        made = json!({
+            "id": id, "urn": format!("do:vpc:{id}"), "name": name, "description": description,
+            "region": region, "ip_range": range, "default": default, "created_at": moment(call.now)
+        });
+        world.put("vpcs", &id, made.clone(), call.now);
+    }
+    Ok((201, json!({ "vpc": public(&made) })))
+}
+
+fn members(world: &World, id: &str) -> Vec<Value> {
+    let inside = world.all("droplets").filter(|(_, droplet)| droplet["vpc_uuid"] == id);
+    let shown = inside.map(|(id, droplet)| {
+        json!({"urn": format!("do:droplet:{id}"), "name": droplet["name"], "created_at": droplet["created_at"]})
+    });
+    shown.collect()
+}

@@ -1,0 +1,155 @@
+//! Steps: one resource a file, each with what makes it, takes it back, and finds out whether it was made.
+//!
+//! What is made carries the run in its name or its tags, so that it is found again after an answer that
+//! was lost, and nothing that is not ours is ever adopted or removed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use walkback::{Attempt, Options, Registry, Retry, StepError};
+
+use crate::client::{ApiError, Class, Client};
+
+mod account;
+mod domain;
+mod droplet;
+mod firewall;
+mod project;
+mod reserved_ip;
+mod site;
+mod tag;
+mod volume;
+mod vpc;
+
+pub use account::CheckOrder;
+pub use domain::{CreateRecord, EnsureDomain};
+pub use droplet::{AwaitDroplet, CreateDroplet};
+pub use firewall::CreateFirewall;
+pub use project::{AssignProject, CreateProject};
+pub use reserved_ip::{AssignIp, ReserveIp};
+pub use site::DescribeSite;
+pub use tag::CreateTag;
+pub use volume::{AttachVolume, CreateVolume};
+pub use vpc::CreateVpc;
+
+/// Whose things these are, in records.
+const PROVIDER: &str = "digitalocean";
+/// How long lists may not show what is new.
+const SETTLE: Duration = Duration::from_secs(30);
+/// When to look again at something that is being made or removed.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// How often, and how long after an unknown outcome "not there" counts.
+const OPTIONS: Options = Options::new()
+    .retry(Retry::attempts(8).backoff(Duration::from_secs(2), Duration::from_mins(1)))
+    .compensate_retry(Retry::attempts(20).backoff(Duration::from_secs(2), Duration::from_mins(5)))
+    .settle(SETTLE);
+
+/// Knows every step of this crate, on this account.
+///
+/// ```
+/// use std::sync::Arc;
+/// use walkback::{Registry, clock::SystemClock};
+/// use walkback_digitalocean::{Client, Simulator, steps};
+/// let cloud = Simulator::new(Arc::new(SystemClock)).token("a-token");
+/// let client = Client::over(cloud, Arc::new(SystemClock));
+/// let registry = steps::add(Registry::with_builtins(), &client);
+/// ```
+pub fn add(registry: Registry, cloud: &Client) -> Registry {
+    registry
+        .step(CheckOrder::new(cloud))
+        .step(CreateProject::new(cloud))
+        .step(CreateTag::new(cloud))
+        .step(CreateVpc::new(cloud))
+        .step(CreateFirewall::new(cloud))
+        .step(CreateVolume::new(cloud))
+        .step(CreateDroplet::new(cloud))
+        .step(AwaitDroplet::new(cloud))
+        .step(AttachVolume::new(cloud))
+        .step(ReserveIp::new(cloud))
+        .step(AssignIp::new(cloud))
+        .step(EnsureDomain::new(cloud))
+        .step(CreateRecord::new(cloud))
+        .step(AssignProject::new(cloud))
+        .step(DescribeSite::new(cloud))
+}
+
+/// Steps hold the account and nothing else.
+macro_rules! on_account {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            cloud: crate::Client,
+        }
+
+        impl $name {
+            /// On this account.
+            pub fn new(cloud: &crate::Client) -> Self {
+                Self { cloud: cloud.clone() }
+            }
+        }
+    )+};
+}
+use on_account;
+
+/// Removes what is at `path` and looks whether it is gone: an accepted delete is none yet.
+async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
+    match cloud.delete(path).await {
+        Ok(false) => return Ok(()),
+        Ok(true) => {}
+        // Whatever holds it may be going itself; in the end it is residue, with these words.
+        Err(error) if matches!(error.class(), Class::Conflict | Class::Precondition) => {
+            return Err(StepError::transient(&error).clean());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match cloud.find::<Value>(path).await? {
+        None => Ok(()),
+        Some(_) => Err(StepError::not_yet(LOOK)),
+    }
+}
+
+/// Takes back what a step made, by its id below `shelf`; if that is not known, whatever `find` finds.
+async fn undo(
+    cloud: &Client,
+    attempt: &Attempt,
+    shelf: &str,
+    known: Option<String>,
+    find: impl Future<Output = Result<Option<String>, ApiError>>,
+) -> Result<(), StepError> {
+    let id = match known {
+        Some(id) => Some(id),
+        None => find.await?,
+    };
+    match id {
+        Some(id) => remove(cloud, &format!("/v2/{shelf}/{id}")).await,
+        None => absent_for_sure(attempt),
+    }
+}
+
+/// Removes a tag that nothing carries any more.
+async fn remove_tag(cloud: &Client, tag: &str) -> Result<(), StepError> {
+    let path = format!("/v2/tags/{tag}");
+    let found: Option<Value> = cloud.find(&path).await?;
+    match found.map(|found| found["tag"]["resources"]["count"].as_u64()) {
+        Some(Some(0)) => remove(cloud, &path).await,
+        _ => Ok(()),
+    }
+}
+
+/// Nothing was found of what an attempt of unknown outcome may have made. That counts only once lists
+/// surely show what is new.
+fn absent_for_sure(attempt: &Attempt) -> Result<(), StepError> {
+    if attempt.unknown_for() < SETTLE { Err(StepError::not_yet(LOOK)) } else { Ok(()) }
+}
+
+/// What a create that was refused because the name is taken means: ours, which the lists do not show
+/// yet, or somebody else's.
+fn taken(error: ApiError) -> StepError {
+    if error.class() == Class::Conflict {
+        StepError::transient(&error).clean()
+    } else {
+        error.into()
+    }
+}

@@ -1,0 +1,135 @@
+//! Whether the account can take an order at all.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use walkback::{Attempt, Options, Step, StepError};
+
+use crate::client::ApiError;
+use crate::steps::on_account;
+
+on_account! {
+    /// Checks region, size, image, keys and limits before anything is created, every mistake at once.
+    CheckOrder;
+}
+
+/// What is ordered.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Ordered {
+    /// Where.
+    pub region: String,
+    /// Of which size.
+    pub size: String,
+    /// With what on it.
+    pub image: String,
+    /// Who may log in: ids or fingerprints of keys of the account.
+    pub ssh_keys: Vec<String>,
+    /// How many droplets.
+    pub count: usize,
+    /// The domain that shall point there.
+    pub domain: Option<String>,
+}
+
+/// What the account says to that.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    /// Dollars an hour that the droplets cost.
+    pub droplets_per_hour: f64,
+    /// Whether the domain was in the account before, and so is not ours.
+    pub domain_existed: bool,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    account: Limits,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    droplet_limit: usize,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    slug: String,
+    price_hourly: f64,
+    regions: Vec<String>,
+    available: bool,
+}
+
+#[derive(Deserialize)]
+struct Region {
+    slug: String,
+    available: bool,
+}
+
+impl CheckOrder {
+    /// The droplets' price, if size and region go together.
+    async fn price(&self, order: &Ordered, mistakes: &mut Vec<String>) -> Result<f64, ApiError> {
+        let regions: Vec<Region> = self.cloud.list("/v2/regions", "regions").await?;
+        let open: Vec<_> = regions.iter().filter(|region| region.available).collect();
+        let known = open.iter().any(|region| region.slug == order.region);
+        if !known {
+            let names: Vec<_> = open.iter().map(|region| region.slug.as_str()).collect();
+            let names = names.join(", ");
+            mistakes.push(format!("region `{}` is unknown: expected one of {names}", order.region));
+        }
+        let sizes: Vec<Size> = self.cloud.list("/v2/sizes", "sizes").await?;
+        let here = |size: &&Size| size.available && size.regions.contains(&order.region);
+        let size = sizes.iter().find(|size| size.slug == order.size);
+        if size.is_none_or(|size| known && !here(&size)) {
+            let names: Vec<_> = sizes.iter().filter(|size| !known || here(size)).collect();
+            let names: Vec<_> = names.iter().map(|size| size.slug.as_str()).collect();
+            let (size, names) = (&order.size, names.join(", "));
+            mistakes.push(format!("size `{size}` is not to be had there: expected one of {names}"));
+        }
+        let count = u32::try_from(order.count).unwrap_or(u32::MAX);
+        Ok(size.map_or(0.0, |size| size.price_hourly * f64::from(count)))
+    }
+}
+
+impl Step for CheckOrder {
+    const NAME: &'static str = "check_order";
+    const OPTIONS: Options = super::OPTIONS.read_only();
+    type Input = Ordered;
+    type Output = Accepted;
+
+    async fn execute(&self, _: Attempt, order: Ordered) -> Result<Accepted, StepError> {
+        let mut mistakes = Vec::new();
+        let droplets_per_hour = self.price(&order, &mut mistakes).await?;
+        let image: Option<Value> = self.cloud.find(&format!("/v2/images/{}", order.image)).await?;
+        if image.is_none() {
+            mistakes.push(format!("image `{}` is unknown: expected a slug or an id", order.image));
+        }
+        for key in &order.ssh_keys {
+            let found: Option<Value> = self.cloud.find(&format!("/v2/account/keys/{key}")).await?;
+            if found.is_none() {
+                mistakes.push(format!(
+                    "SSH key `{key}` is not in the account: expected its id or fingerprint"
+                ));
+            }
+        }
+        let Limits { droplet_limit, status } =
+            self.cloud.get::<Account>("/v2/account").await?.account;
+        if status != "active" {
+            mistakes.push(format!("the account is {status}: expected an active one"));
+        }
+        let there: Vec<Value> = self.cloud.list("/v2/droplets", "droplets").await?;
+        let (there, wanted) = (there.len(), order.count);
+        if there + wanted > droplet_limit {
+            mistakes.push(format!(
+                "{wanted} droplets more than the {there} there are would exceed the account's limit of {droplet_limit}"
+            ));
+        }
+        let domain_existed = match &order.domain {
+            Some(name) => self.cloud.find::<Value>(&format!("/v2/domains/{name}")).await?.is_some(),
+            None => false,
+        };
+        if mistakes.is_empty() {
+            Ok(Accepted { droplets_per_hour, domain_existed })
+        } else {
+            Err(StepError::permanent(mistakes.join("; ")).clean())
+        }
+    }
+}

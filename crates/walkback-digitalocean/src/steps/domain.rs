@@ -1,0 +1,181 @@
+//! A domain, which belongs to whoever made it first, and the records in it that point to a site.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use walkback::desired::Provision;
+use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+
+use crate::client::{ApiError, Client};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, taken};
+
+on_account! {
+    /// Creates a domain, unless it was there before the run began.
+    EnsureDomain;
+    /// Points a domain to an address.
+    CreateRecord;
+}
+
+/// Records of every domain that nobody here made: what is more is somebody's.
+const OWN_RECORDS: [&str; 2] = ["NS", "SOA"];
+
+/// Which domain.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Named {
+    /// Its name.
+    pub domain: String,
+    /// Whether it was there before the run began.
+    pub domain_existed: bool,
+}
+
+impl Step for EnsureDomain {
+    const NAME: &'static str = "ensure_domain";
+    const OPTIONS: Options = super::OPTIONS;
+    type Input = Named;
+    type Output = ();
+
+    async fn execute(&self, _: Attempt, of: Named) -> Result<(), StepError> {
+        if self.there(&self.cloud, &of).await? {
+            return Ok(());
+        }
+        if of.domain_existed {
+            let text = format!("domain `{}` was there and is gone", of.domain);
+            return Err(StepError::permanent(text).clean());
+        }
+        let body = json!({"name": of.domain});
+        self.cloud.post::<Value>("/v2/domains", &body).await.map(drop).map_err(taken)
+    }
+
+    /// A domain in which somebody has made records by now stays.
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        of: Named,
+        effect: Effect<()>,
+    ) -> Result<(), StepError> {
+        if of.domain_existed {
+            return Ok(());
+        }
+        let cloud = self.cloud.undoing();
+        if !self.there(&cloud, &of).await? {
+            let known = effect.known().is_some();
+            return if known { Ok(()) } else { absent_for_sure(&attempt) };
+        }
+        let (domain, path) = (&of.domain, format!("/v2/domains/{}", of.domain));
+        let records: Vec<Found> = cloud.list(&format!("{path}/records"), "domain_records").await?;
+        let foreign = |record: &&Found| !OWN_RECORDS.contains(&record.kind.as_str());
+        if let Some(record) = records.iter().find(foreign) {
+            let (kind, name) = (&record.kind, &record.name);
+            let text = format!("domain `{domain}` has a record that is not ours: {kind} `{name}`");
+            return Err(StepError::permanent(text).clean());
+        }
+        remove(&cloud, &path).await
+    }
+
+    async fn probe(&self, _: Attempt, of: Named) -> Result<Probe<()>, StepError> {
+        Ok(if self.there(&self.cloud, &of).await? { Probe::Present(()) } else { Probe::Absent })
+    }
+}
+
+impl EnsureDomain {
+    async fn there(&self, cloud: &Client, of: &Named) -> Result<bool, ApiError> {
+        Ok(cloud.find::<Value>(&format!("/v2/domains/{}", of.domain)).await?.is_some())
+    }
+}
+
+/// What points where.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Pointing {
+    /// The domain.
+    pub domain: String,
+    /// The address.
+    pub reserved_ip: String,
+}
+
+/// A record.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Its id.
+    pub record_id: u64,
+    /// The domain that it is in.
+    pub record_of: String,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    id: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    name: String,
+    data: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    domain_record: Found,
+}
+
+/// The record that says just this, if there is one: the address is ours alone, and so is what points to
+/// it.
+async fn find(cloud: &Client, to: &Pointing) -> Result<Option<Record>, ApiError> {
+    let domain = &to.domain;
+    let path = format!("/v2/domains/{domain}/records?type=A&name={domain}");
+    let records = cloud.find_list::<Found>(&path, "domain_records").await?;
+    let is_it = |record: &Found| record.data == to.reserved_ip;
+    let found = records.into_iter().flatten().find(is_it);
+    Ok(found.map(|found| Record { record_id: found.id, record_of: domain.clone() }))
+}
+
+impl Step for CreateRecord {
+    const NAME: &'static str = "create_record";
+    const OPTIONS: Options = super::OPTIONS;
+    type Input = Pointing;
+    type Output = Record;
+
+    async fn execute(&self, _: Attempt, to: Pointing) -> Result<Record, StepError> {
+        if let Some(record) = find(&self.cloud, &to).await? {
+            return Ok(record);
+        }
+        let path = format!("/v2/domains/{}/records", to.domain);
+        let body = json!({"type": "A", "name": "@", "data": to.reserved_ip, "ttl": 300});
+        let made: One = self.cloud.post(&path, &body).await?;
+        Ok(Record { record_id: made.domain_record.id, record_of: to.domain })
+    }
+
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        to: Pointing,
+        effect: Effect<Record>,
+    ) -> Result<(), StepError> {
+        let cloud = self.cloud.undoing();
+        let record = match effect.known() {
+            Some(record) => Some(record),
+            None => find(&cloud, &to).await?,
+        };
+        let Some(record) = record else { return absent_for_sure(&attempt) };
+        let path = format!("/v2/domains/{}/records/{}", to.domain, record.record_id);
+        let found = cloud.find::<One>(&path).await?.map(|one| one.domain_record);
+        match found {
+            None => Ok(()),
+            Some(found) if found.data != to.reserved_ip => {
+                let text = format!(
+                    "record {} of `{}` points to {} by now",
+                    found.id, to.domain, found.data
+                );
+                Err(StepError::permanent(text).clean())
+            }
+            Some(_) => remove(&cloud, &path).await,
+        }
+    }
+
+    async fn probe(&self, _: Attempt, to: Pointing) -> Result<Probe<Record>, StepError> {
+        Ok(find(&self.cloud, &to).await?.map_or(Probe::Absent, Probe::Present))
+    }
+
+    fn provisions(&self, record: &Record) -> Option<Provision> {
+        let spec = Json::of(&json!({"type": "A", "domain": record.record_of})).ok()?;
+        let id = format!("{}/{}", record.record_of, record.record_id);
+        Some(Provision::new(PROVIDER, "domain_record", &id, spec))
+    }
+}

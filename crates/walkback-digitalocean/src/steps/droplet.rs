@@ -1,0 +1,225 @@
+//! A droplet. Names repeat, so that it is known by its tag; it is made by one step and awaited by another,
+//! so that its id is on record the moment the API has said it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use walkback::desired::Provision;
+use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+
+use crate::client::{ApiError, Client};
+use crate::steps::{LOOK, PROVIDER, absent_for_sure, on_account, remove, remove_tag};
+
+on_account! {
+    /// Creates a droplet: accepted, not yet there.
+    CreateDroplet;
+    /// Waits until a droplet is there and says its addresses.
+    AwaitDroplet;
+}
+
+/// How long a droplet that was accepted may not be there: it can vanish for good when there is no place
+/// for it.
+const VANISHED: Duration = Duration::from_mins(3);
+
+/// What, where, on what.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Wanted {
+    /// The site.
+    pub name: String,
+    /// The region.
+    pub region: String,
+    /// The size.
+    pub size: String,
+    /// The image.
+    pub image: String,
+    /// Ids or fingerprints of keys.
+    pub ssh_keys: Vec<String>,
+    /// The private network.
+    pub vpc_id: String,
+}
+
+/// A droplet that was accepted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Droplet {
+    /// Its id.
+    pub droplet_id: u64,
+    /// Its name.
+    pub droplet_name: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    droplet: Found,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    id: u64,
+    name: String,
+    status: String,
+    locked: bool,
+    tags: Vec<String>,
+    networks: Networks,
+}
+
+#[derive(Deserialize)]
+struct Networks {
+    v4: Vec<Address>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    ip_address: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Found {
+    fn address(&self, kind: &str) -> Option<String> {
+        let found = self.networks.v4.iter().find(|address| address.kind == kind)?;
+        Some(found.ip_address.clone())
+    }
+}
+
+async fn find(cloud: &Client, attempt: &Attempt) -> Result<Option<Droplet>, ApiError> {
+    let [_, tag] = attempt.tags();
+    let found: Vec<Found> = cloud.list(&format!("/v2/droplets?tag_name={tag}"), "droplets").await?;
+    Ok(found.into_iter().next().map(droplet))
+}
+
+async fn read(cloud: &Client, id: u64) -> Result<Option<Found>, ApiError> {
+    Ok(cloud.find::<One>(&format!("/v2/droplets/{id}")).await?.map(|one| one.droplet))
+}
+
+fn droplet(found: Found) -> Droplet {
+    Droplet { droplet_id: found.id, droplet_name: found.name }
+}
+
+impl Step for CreateDroplet {
+    const NAME: &'static str = "create_droplet";
+    const OPTIONS: Options = super::OPTIONS;
+    type Input = Wanted;
+    type Output = Droplet;
+
+    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Droplet, StepError> {
+        if let Some(droplet) = find(&self.cloud, &attempt).await? {
+            return Ok(droplet);
+        }
+        let body = json!({
+            "name": attempt.resource_name(&wanted.name), "region": wanted.region,
+            "size": wanted.size, "image": wanted.image, "ssh_keys": wanted.ssh_keys,
+            "vpc_uuid": wanted.vpc_id, "monitoring": true, "tags": attempt.tags(),
+        });
+        Ok(droplet(self.cloud.post::<One>("/v2/droplets", &body).await?.droplet))
+    }
+
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        _: Wanted,
+        effect: Effect<Droplet>,
+    ) -> Result<(), StepError> {
+        let cloud = self.cloud.undoing();
+        let [_, tag] = attempt.tags();
+        let id = match effect.known() {
+            Some(droplet) => Some(droplet.droplet_id),
+            None => find(&cloud, &attempt).await?.map(|droplet| droplet.droplet_id),
+        };
+        let Some(id) = id else {
+            absent_for_sure(&attempt)?;
+            return remove_tag(&cloud, &tag).await;
+        };
+        if let Some(found) = read(&cloud, id).await? {
+            if !found.tags.contains(&tag) {
+                let text =
+                    format!("droplet {id} no longer carries `{tag}`: it may be another's by now");
+                return Err(StepError::permanent(text).clean());
+            }
+            if found.locked && found.status == "active" {
+                // It is going already, or has something else under way.
+                return Err(StepError::not_yet(LOOK));
+            }
+            remove(&cloud, &format!("/v2/droplets/{id}")).await?;
+        }
+        remove_tag(&cloud, &tag).await
+    }
+
+    async fn probe(&self, attempt: Attempt, _: Wanted) -> Result<Probe<Droplet>, StepError> {
+        Ok(find(&self.cloud, &attempt).await?.map_or(Probe::Absent, Probe::Present))
+    }
+
+    fn provisions(&self, droplet: &Droplet) -> Option<Provision> {
+        let spec = Json::of(&json!({"name": droplet.droplet_name})).ok()?;
+        let id = droplet.droplet_id.to_string();
+        let made = Provision::new(PROVIDER, "droplet", &id, spec);
+        Some(Provision { name: Some(droplet.droplet_name.clone()), ..made })
+    }
+}
+
+/// Which droplet.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Awaited {
+    /// Its id.
+    pub droplet_id: u64,
+}
+
+/// Where a droplet is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Reachable {
+    /// Its public address.
+    pub public_ip: String,
+    /// Its address in the private network.
+    pub private_ip: Option<String>,
+}
+
+impl Step for AwaitDroplet {
+    const NAME: &'static str = "await_droplet";
+    const OPTIONS: Options = super::OPTIONS.read_only();
+    type Input = Awaited;
+    type Output = Reachable;
+
+    async fn execute(
+        &self,
+        attempt: Attempt,
+        Awaited { droplet_id }: Awaited,
+    ) -> Result<Reachable, StepError> {
+        let Some(found) = read(&self.cloud, droplet_id).await? else {
+            // Just after it was accepted it may not be shown yet.
+            if attempt.waited() < VANISHED {
+                return Err(StepError::not_yet(LOOK));
+            }
+            let text =
+                format!("droplet {droplet_id} was accepted and is not there: no place for it");
+            return Err(StepError::permanent(text).clean());
+        };
+        if let (Some(public_ip), "active", false) =
+            (found.address("public"), found.status.as_str(), found.locked)
+        {
+            return Ok(Reachable { public_ip, private_ip: found.address("private") });
+        }
+        self.failed(droplet_id).await?;
+        let passed = attempt.waited().as_secs();
+        attempt.progress(passed.min(59), 60);
+        // Ever less often: a minute of waiting costs ten calls, and ten minutes fifty.
+        Err(StepError::not_yet(if passed < 60 { LOOK * 2 } else { LOOK * 5 }))
+    }
+}
+
+impl AwaitDroplet {
+    /// Whether making it has failed.
+    async fn failed(&self, droplet_id: u64) -> Result<(), StepError> {
+        let path = format!("/v2/droplets/{droplet_id}/actions");
+        let actions: Vec<Value> = self.cloud.list(&path, "actions").await?;
+        let errored = |action: &&Value| action["type"] == "create" && action["status"] == "errored";
+        match actions.iter().find(errored) {
+            None => Ok(()),
+            Some(action) => {
+                let id = &action["id"];
+                let text = format!("droplet {droplet_id} could not be made: action {id} errored");
+                Err(StepError::permanent(text).clean())
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The tag that everything of a run carries, and that its firewall is bound to.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use walkback::{Attempt, Effect, Options, Step, StepError};
+
+use crate::steps::{on_account, remove_tag};
+
+on_account! {
+    /// Makes the run's tag; one that is there is the same.
+    CreateTag;
+}
+
+/// The tag.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Tagged {
+    /// Its name: `saga:<run>`.
+    pub run_tag: String,
+}
+
+impl Step for CreateTag {
+    const NAME: &'static str = "create_tag";
+    const OPTIONS: Options = super::OPTIONS;
+    type Input = ();
+    type Output = Tagged;
+
+    async fn execute(&self, attempt: Attempt, (): ()) -> Result<Tagged, StepError> {
+        let [run_tag, _] = attempt.tags();
+        self.cloud.post::<Value>("/v2/tags", &json!({ "name": run_tag })).await?;
+        Ok(Tagged { run_tag })
+    }
+
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        (): (),
+        _: Effect<Tagged>,
+    ) -> Result<(), StepError> {
+        let [run_tag, _] = attempt.tags();
+        remove_tag(&self.cloud.undoing(), &run_tag).await
+    }
+}

@@ -1,0 +1,164 @@
+//! T14: a saga with everything that can go wrong with it, one thing at a time.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Enlistment, SagaView};
+use crate::machine::Status;
+use crate::store::{Coordination, MemoryStore, Runs};
+use crate::testing::crash::must;
+use crate::testing::{Fault, Faults, Faulty, VirtualClock};
+use crate::verify::verify;
+use crate::worker::Until;
+use crate::{Engine, Order, Registry};
+
+/// How long a saga may take before it counts as one that never ends.
+const PATIENCE: Duration = Duration::from_hours(48);
+/// Processes that a saga may need.
+const LIVES: usize = 8;
+
+/// A cloud on which sagas work, and which can fail at any of its calls. Each trial has a new one.
+pub trait Cloud: Send + Sync {
+    /// What can go wrong with a call.
+    type Fault: Copy + Debug + Send + Sync;
+
+    /// An empty one, by this clock.
+    fn new(clock: VirtualClock) -> Self;
+
+    /// What can go wrong with its calls.
+    fn faults() -> Vec<Self::Fault>;
+
+    /// This goes wrong with the call of this number, counted from one.
+    fn fail(&self, nth: u64, fault: Self::Fault);
+
+    /// Whether it has gone wrong.
+    fn struck(&self) -> bool;
+
+    /// The steps as a process with this life knows them: a place before and after each call at which
+    /// it may die ([`Faults::point`]).
+    fn registry(&self, life: &Arc<Faults>) -> Registry;
+}
+
+/// How a saga ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What went wrong, for people.
+    pub fault: String,
+    /// How it ended.
+    pub status: Status,
+    /// Everything about it.
+    pub saga: SagaView,
+}
+
+/// Runs the saga of `order` once with nothing wrong, once for every fault at every call of the cloud,
+/// and once for every death and every lost answer at every call of the store; each must come to rest
+/// and keep every promise that the oracle knows, and then `check` judges cloud and end. Says how
+/// many trials there were. On a runtime whose time is paused.
+///
+/// # Panics
+/// If a saga does not come to rest, or breaks a promise; the message names the fault.
+pub async fn every_fault<C: Cloud>(order: &Order, mut check: impl FnMut(&C, &End)) -> u64 {
+    let mut trials = 0;
+    let mut judge = |cloud: &C, end: End| {
+        check(cloud, &end);
+        trials += 1;
+    };
+    let clock = VirtualClock::new();
+    let (cloud, end) = trial::<C>(clock, order, "nothing", &Faults::none(), |_| {}).await;
+    judge(&cloud, end);
+    for fault in C::faults() {
+        for nth in 1.. {
+            let name = format!("{fault:?} at call {nth} of the cloud");
+            let fails = |cloud: &C| cloud.fail(nth, fault);
+            let clock = VirtualClock::new();
+            let (cloud, end) = trial::<C>(clock, order, &name, &Faults::none(), fails).await;
+            if !cloud.struck() {
+                break;
+            }
+            judge(&cloud, end);
+        }
+    }
+    let deaths =
+        [Fault::DieInBody, Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
+    for fault in deaths {
+        for nth in 1.. {
+            let life = Faults::new(fault, nth);
+            let name = format!("{fault:?} at place {nth} of the process");
+            let clock = VirtualClock::new();
+            let (cloud, end) = trial::<C>(clock, order, &name, &life, |_| {}).await;
+            if !life.fired() {
+                break;
+            }
+            judge(&cloud, end);
+        }
+    }
+    trials
+}
+
+/// One saga in one cloud with one thing that goes wrong.
+async fn trial<C: Cloud>(
+    clock: VirtualClock,
+    order: &Order,
+    name: &str,
+    first: &Arc<Faults>,
+    fails: impl FnOnce(&C),
+) -> (C, End) {
+    let (cloud, store) = (C::new(clock), MemoryStore::new());
+    fails(&cloud);
+    let mut life = Arc::clone(first);
+    for _ in 0..LIVES {
+        let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
+        let engine = must(Engine::with_clock(cloud.registry(&life), faulty, clock));
+        tokio::select! {
+            biased;
+            () = life.died().cancelled() => {}
+            () = live(&engine, order) => {}
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        drop(engine);
+        if let Some(worker) = life.worker() {
+            must(store.retire(worker).await);
+        }
+        life = Faults::none();
+        let run = must(store.scan(None, 1).await).pop();
+        if let Some(run) = run.filter(|run| run.head.status.at_rest()) {
+            let report = must(verify(&store, None, None).await);
+            assert!(report.is_clean(), "{name}: {report}");
+            let engine = must(Engine::with_clock(cloud.registry(&life), store, clock));
+            let saga = must(engine.show_saga(run.spec.id).await);
+            let end = End { fault: name.to_owned(), status: saga.status, saga };
+            return (cloud, end);
+        }
+    }
+    fail(&format!("{name}: no rest: {:#?}", must(store.scan(None, 1).await)))
+}
+
+/// One life: starts the saga, works on it, and waits until it is at rest.
+async fn live(engine: &Engine, order: &Order) {
+    let Ok(Enlistment::Working(worker)) = engine.enlist().await else { return };
+    let stop = CancellationToken::new();
+    let client = async {
+        let order = order.clone().key("the one");
+        loop {
+            match engine.start_saga(order.clone()).await {
+                Ok(started) => while engine.wait_for_rest(started.id).await.is_err() {},
+                Err(crate::Error::Store(_)) => continue,
+                Err(error) => fail(&error.to_string()),
+            }
+            return stop.cancel();
+        }
+    };
+    // A process whose worker fails is at its end.
+    tokio::select! {
+        _ = worker.run(Until::Stopped, stop.clone()) => {}
+        () = async { client.await; std::future::pending().await } => {}
+    }
+}
+
+#[expect(clippy::panic, reason = "testing code reports by panic")]
+fn fail(why: &str) -> ! {
+    panic!("{why}")
+}
