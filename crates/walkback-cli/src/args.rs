@@ -3,9 +3,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+use crate::cloud::CloudArgs;
 use crate::commands::{
-    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan, prune, run,
-    show, start, upgrade_check, verify, watch, work,
+    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan,
+    provisioned, prune, run, show, simulate, start, upgrade_check, verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -16,6 +17,8 @@ use crate::commands::{
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
+    #[command(flatten)]
+    pub(crate) cloud: CloudArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -132,6 +135,8 @@ pub(crate) enum Command {
     /// Say what needs a person: cause, age, what is left, and the command that ends it.
     #[command(after_long_help = attention::EXAMPLES)]
     Attention(attention::AttentionArgs),
+    /// List what sagas have provisioned and still want.
+    Provisioned(provisioned::ProvisionedArgs),
     /// Show what changed in a saga between two rows of its ledger.
     Diff(diff::DiffArgs),
     /// Show what a saga would do, forward and back, without starting it.
@@ -154,6 +159,9 @@ pub(crate) enum Command {
     /// stays.
     #[command(after_long_help = prune::EXAMPLES)]
     Prune(prune::PruneArgs),
+    /// Serve a simulated DigitalOcean account, for any client of its API.
+    #[command(after_long_help = simulate::EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
     /// Copy the store into a file, while everything runs.
     Backup(backup::BackupArgs),
     /// Print a script that completes this command in a shell.

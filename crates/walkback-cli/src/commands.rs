@@ -1,9 +1,10 @@
 //! The verbs, each in a file of its own.
 
 use tokio_util::sync::CancellationToken;
-use walkback::Engine;
+use walkback::{Engine, Registry};
 
 use crate::args::{Cli, Command};
+use crate::cloud::CloudArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -22,9 +23,11 @@ pub(crate) mod ledger;
 pub(crate) mod list;
 pub(crate) mod operator;
 pub(crate) mod plan;
+pub(crate) mod provisioned;
 pub(crate) mod prune;
 pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod simulate;
 pub(crate) mod start;
 pub(crate) mod steps;
 pub(crate) mod upgrade_check;
@@ -40,6 +43,8 @@ pub(crate) type Outcome = Result<Exit, Failure>;
 pub(crate) struct App {
     /// Where sagas are kept.
     pub(crate) place: Place,
+    /// The account that they work on.
+    cloud: CloudArgs,
     /// Stdout.
     pub(crate) out: Out,
     /// Cancelled when somebody interrupts.
@@ -52,7 +57,16 @@ impl App {
     /// # Errors
     /// If the store cannot be used.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        store::open(&self.place)
+        store::open(&self.place, self.registry()?)
+    }
+
+    /// The steps and kinds of this binary.
+    ///
+    /// # Errors
+    /// If what is said of the account is wrong.
+    pub(crate) fn registry(&self) -> Result<Registry, Failure> {
+        let cloud = self.cloud.client(&self.place)?;
+        Ok(walkback_digitalocean::sagas::add(Registry::with_builtins(), &cloud))
     }
 }
 
@@ -63,7 +77,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Outcome {
         return completions::run(&args, &out);
     }
     let place = store::choose(cli.global.store.as_deref())?;
-    let app = App { place, out, stop: CancellationToken::new() };
+    let app = App { place, cloud: cli.cloud, out, stop: CancellationToken::new() };
     // These have something to hand over or to say when they are interrupted.
     let graceful = matches!(cli.command, Command::Run(_) | Command::Work(_) | Command::Watch(_));
     tokio::select! {
@@ -92,6 +106,8 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Steps => steps::run(app),
         Command::Verify(args) => verify::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
+        Command::Provisioned(args) => provisioned::run(app, args).await,
+        Command::Simulate(args) => simulate::run(app, args).await,
         Command::UpgradeCheck => upgrade_check::run(app).await,
         Command::Prune(args) => prune::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod args;
+mod cloud;
 mod commands;
 mod exit;
 mod failure;

@@ -136,6 +136,13 @@ pub(crate) fn read_json(what: &str, text: &str) -> Result<String, String> {
             .map_err(|error| format!("{what}: stdin cannot be read: {error}"));
     }
     let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
-    std::fs::read_to_string(file)
-        .map_err(|error| format!("{what}: file `{file}` cannot be read: {error}"))
+    let read = std::fs::read_to_string(file)
+        .map_err(|error| format!("{what}: file `{file}` cannot be read: {error}"))?;
+    let ending = Path::new(file).extension();
+    if !ending.is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        return Ok(read);
+    }
+    let value: serde_json::Value = serde_saphyr::from_str(&read)
+        .map_err(|error| format!("{what}: file `{file}` is no YAML: {error}"))?;
+    Ok(value.to_string())
 }

@@ -40,21 +40,15 @@ pub(crate) fn choose(flag: Option<&str>) -> Result<Place, Failure> {
     Ok(Place::Sqlite(PathBuf::from("walkback.db")))
 }
 
-/// The engine over it, knowing what this binary knows.
+/// The engine over it, knowing these steps and kinds.
 ///
 /// # Errors
 /// If the store cannot be used.
-pub(crate) fn open(place: &Place) -> Result<Engine, Failure> {
-    let registry = registry();
+pub(crate) fn open(place: &Place, registry: Registry) -> Result<Engine, Failure> {
     Ok(match place {
         Place::Memory => Engine::new(registry, MemoryStore::new())?,
         Place::Sqlite(path) => Engine::new(registry, SqliteStore::open(path)?)?,
     })
-}
-
-/// The steps and kinds of this binary.
-pub(crate) fn registry() -> Registry {
-    Registry::with_builtins()
 }
 
 fn place(text: &str) -> Result<Place, String> {

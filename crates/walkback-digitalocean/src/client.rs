@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +18,10 @@ mod transport;
 pub use budget::Budget;
 pub use error::{ApiError, Class};
 pub use http::Http;
-pub use transport::{Answer, Method, Request, SendError, Sent, Transport};
+pub use transport::{Answer, Method, NoAccount, Request, SendError, Sent, Transport};
 
+/// When to look again at something that is being made or removed.
+const LOOK: Duration = Duration::from_secs(3);
 /// Things of a list that one call brings: the most that the API gives.
 const PER_PAGE: usize = 200;
 
@@ -32,6 +35,8 @@ pub struct Client {
     budget: Arc<Budget>,
     /// Calls of an undo go before all others.
     undoing: bool,
+    /// How much sooner than usual to look again.
+    hurry: u32,
 }
 
 impl Client {
@@ -45,13 +50,24 @@ impl Client {
 
     /// An account over something else, and the clock by which its rate budget is refilled.
     pub fn over(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { transport, budget: Arc::new(Budget::new(clock)), undoing: false }
+        Self { transport, budget: Arc::new(Budget::new(clock)), undoing: false, hurry: 1 }
     }
 
     /// The same account for an undo, whose calls go before all others.
     #[must_use]
     pub fn undoing(&self) -> Self {
         Self { undoing: true, ..self.clone() }
+    }
+
+    /// The same account, where everything goes so much faster: a simulated one.
+    #[must_use]
+    pub fn hurrying(&self, hurry: u32) -> Self {
+        Self { hurry: hurry.max(1), ..self.clone() }
+    }
+
+    /// When to look again at something that is being made or removed.
+    pub(crate) fn look(&self) -> Duration {
+        LOOK / self.hurry
     }
 
     /// Reads what is at `path`, which begins with `/v2/`.
@@ -158,7 +174,8 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<T, ApiError> {
-        self.budget.take(self.undoing).await;
+        let turn = self.budget.take(self.undoing).await;
+        turn.map_err(|wait| ApiError::too_many(method, path, wait))?;
         let request = Request { method, path: path.to_owned(), body };
         let answer = self.transport.send(request).await;
         let answer = answer.map_err(|error| ApiError::not_answered(method, path, error))?;

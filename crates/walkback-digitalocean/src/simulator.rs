@@ -2,13 +2,14 @@
 //! crate and its tests need them, and everything that can go wrong on request.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use walkback::clock::Clock;
 
-use crate::client::{Answer, Request, SendError, Sent, Transport};
+use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
 
 mod account;
 mod call;
@@ -18,13 +19,17 @@ mod droplets;
 mod firewalls;
 mod keys;
 mod limits;
+mod page;
 mod projects;
 mod reserved_ips;
 mod routes;
+mod server;
 mod tags;
 mod volumes;
 mod vpcs;
 mod world;
+
+pub use server::Server;
 
 use call::Call;
 use limits::Limits;
@@ -57,6 +62,21 @@ impl CallFault {
         Self::RateLimited,
         Self::Refused,
     ];
+}
+
+impl CallFault {
+    /// The fault of this name: `lost`, `done_and_failed`.
+    fn named(name: &Value) -> Option<Self> {
+        let name_of = |fault: Self| match fault {
+            Self::NotSent => "not_sent",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::DoneAndFailed => "done_and_failed",
+            Self::RateLimited => "rate_limited",
+            Self::Refused => "refused",
+        };
+        Self::ALL.into_iter().find(|fault| name.as_str() == Some(name_of(*fault)))
+    }
 }
 
 /// How the account behaves.
@@ -124,6 +144,8 @@ struct State {
     /// Calls that were one too many.
     refused: u64,
     struck: bool,
+    /// Where the account is kept.
+    file: Option<PathBuf>,
 }
 
 impl Simulator {
@@ -132,13 +154,20 @@ impl Simulator {
         Self::of(clock, World::default())
     }
 
-    /// The account that [`Simulator::save`] made this text of.
+    /// The account that is kept in this file, or will be: every change is there before it is answered.
     ///
     /// # Errors
-    /// If the text is none.
-    pub fn load(clock: Arc<dyn Clock>, text: &str) -> Result<Self, String> {
-        let world = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        Ok(Self::of(clock, world))
+    /// If what is in the file is none.
+    pub fn kept_in(clock: Arc<dyn Clock>, file: &Path) -> Result<Self, String> {
+        let wrong = |error: &dyn std::fmt::Display| format!("`{}`: {error}", file.display());
+        let world = match std::fs::read_to_string(file) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| wrong(&error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => World::default(),
+            Err(error) => return Err(wrong(&error)),
+        };
+        let cloud = Self::of(clock, world);
+        cloud.lock().file = Some(file.to_owned());
+        Ok(cloud)
     }
 
     fn of(clock: Arc<dyn Clock>, world: World) -> Self {
@@ -149,21 +178,45 @@ impl Simulator {
             calls: 0,
             refused: 0,
             struck: false,
+            file: None,
         };
         Self(Arc::new(Inner { clock, state: Mutex::new(state) }))
-    }
-
-    /// Everything there is, as a text.
-    ///
-    /// # Errors
-    /// If it has no form as JSON, which would be a bug.
-    pub fn save(&self) -> Result<String, String> {
-        serde_json::to_string(&self.lock().world).map_err(|error| error.to_string())
     }
 
     /// Changes how the account behaves.
     pub fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.lock().settings);
+    }
+
+    /// Changes what this object names: `droplet_limit`, `errored_actions`, `vanishing_droplets`,
+    /// `lists_lag_seconds`, `speed`, `rate_limits`, `fail_next`: `{"fault": "lost"}` for the next call.
+    ///
+    /// # Errors
+    /// If it names something else, or has a value that is none.
+    pub fn change(&self, change: &Value) -> Result<(), String> {
+        let mut state = self.lock();
+        let next = state.calls + 1;
+        for (name, value) in change.as_object().into_iter().flatten() {
+            let settings = &mut state.settings;
+            let number = || value.as_u64().and_then(|number| u32::try_from(number).ok());
+            let done = match (name.as_str(), number(), value.as_bool()) {
+                ("droplet_limit", Some(n), _) => set(&mut settings.droplet_limit, n as usize),
+                ("errored_actions", Some(n), _) => set(&mut settings.errored_actions, n),
+                ("vanishing_droplets", Some(n), _) => set(&mut settings.vanishing_droplets, n),
+                ("speed", Some(n), _) => set(&mut settings.speed, n.max(1)),
+                ("lists_lag_seconds", Some(n), _) => {
+                    set(&mut settings.lists_lag, Duration::from_secs(u64::from(n)))
+                }
+                ("rate_limits", _, Some(flag)) => set(&mut settings.rate_limits, flag),
+                ("fail_next", ..) => CallFault::named(&value["fault"])
+                    .is_some_and(|fault| set(&mut settings.fault, Some((next, fault)))),
+                _ => false,
+            };
+            if !done {
+                return Err(format!("`{name}`: {value} is no setting of this account"));
+            }
+        }
+        Ok(())
     }
 
     /// The account as this token sees it; each has rate limits of its own.
@@ -204,7 +257,7 @@ impl Simulator {
     fn answer(&self, token: &str, request: &Request) -> Result<Answer, SendError> {
         let real = self.0.clock.now().as_micros() / 1_000;
         let mut state = self.lock();
-        let State { world, settings, limits, calls, refused, struck } = &mut *state;
+        let State { world, settings, limits, calls, refused, struck, file } = &mut *state;
         let now = world.time(real, settings.speed);
         world.advance(now);
         *calls += 1;
@@ -234,6 +287,9 @@ impl Simulator {
         };
         let call = Call::new(request, now, settings);
         let said = routes::answer(world, &call, settings);
+        if let (Some(file), true) = (file, request.method != Method::Get) {
+            keep(world, file).map_err(|error| SendError::Unknown(error.to_string()))?;
+        }
         match fault {
             Some(CallFault::Lost) => return Err(SendError::Unknown("connection reset".to_owned())),
             Some(CallFault::DoneAndFailed) => return Ok(call::failed(request_id)),
@@ -243,6 +299,18 @@ impl Simulator {
         let (remaining, reset) = (Some(remaining), Some(reset));
         Ok(Answer { status, body, remaining, reset, retry_after: None, request_id })
     }
+}
+
+fn set<T>(place: &mut T, value: T) -> bool {
+    *place = value;
+    true
+}
+
+/// Puts the account into its file, whole or not at all.
+fn keep(world: &World, file: &Path) -> std::io::Result<()> {
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, serde_json::to_vec(world)?)?;
+    std::fs::rename(fresh, file)
 }
 
 /// The account as one token sees it.

@@ -36,11 +36,14 @@ pub use vpc::CreateVpc;
 const PROVIDER: &str = "digitalocean";
 /// How long lists may not show what is new.
 const SETTLE: Duration = Duration::from_secs(30);
-/// When to look again at something that is being made or removed.
-const LOOK: Duration = Duration::from_secs(3);
+
+/// How long a body may take: it makes a few calls, and may stand in line for each.
+const TIME: Duration = Duration::from_mins(10);
 
 /// How often, and how long after an unknown outcome "not there" counts.
 const OPTIONS: Options = Options::new()
+    .timeout(TIME)
+    .compensate_timeout(TIME)
     .retry(Retry::attempts(8).backoff(Duration::from_secs(2), Duration::from_mins(1)))
     .compensate_retry(Retry::attempts(20).backoff(Duration::from_secs(2), Duration::from_mins(5)))
     .settle(SETTLE);
@@ -106,7 +109,7 @@ async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
     }
     match cloud.find::<Value>(path).await? {
         None => Ok(()),
-        Some(_) => Err(StepError::not_yet(LOOK)),
+        Some(_) => Err(StepError::not_yet(cloud.look())),
     }
 }
 
@@ -124,7 +127,7 @@ async fn undo(
     };
     match id {
         Some(id) => remove(cloud, &format!("/v2/{shelf}/{id}")).await,
-        None => absent_for_sure(attempt),
+        None => absent_for_sure(cloud, attempt),
     }
 }
 
@@ -140,8 +143,8 @@ async fn remove_tag(cloud: &Client, tag: &str) -> Result<(), StepError> {
 
 /// Nothing was found of what an attempt of unknown outcome may have made. That counts only once lists
 /// surely show what is new.
-fn absent_for_sure(attempt: &Attempt) -> Result<(), StepError> {
-    if attempt.unknown_for() < SETTLE { Err(StepError::not_yet(LOOK)) } else { Ok(()) }
+fn absent_for_sure(cloud: &Client, attempt: &Attempt) -> Result<(), StepError> {
+    if attempt.unknown_for() < SETTLE { Err(StepError::not_yet(cloud.look())) } else { Ok(()) }
 }
 
 /// What a create that was refused because the name is taken means: ours, which the lists do not show

@@ -77,8 +77,9 @@ impl Attempt {
         self.0.waited
     }
 
-    /// How long ago the newest outcome that is not known came about; zero, if all are. Until the far
-    /// side's lists surely show what is new, that something is not in them tells nothing.
+    /// How long ago the newest outcome that is not known came about; without one, how long ago the
+    /// step's first attempt began. Until the far side's lists surely show what is new, that something
+    /// is not in them tells nothing.
     pub fn unknown_for(&self) -> Duration {
         self.0.unknown_for
     }

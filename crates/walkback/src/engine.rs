@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, RwLock, oneshot};
 
 use crate::clock::{Clock, SystemClock};
+use crate::desired::Provisioned;
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{Row, Writer};
@@ -224,6 +225,17 @@ impl Engine {
     /// If there is no saga of this id, or the store cannot be used.
     pub async fn list_step_results(&self, id: SagaId) -> Result<Vec<StepResult>, Error> {
         Ok(self.show_saga(id).await?.steps.unwrap_or_default())
+    }
+
+    /// What a saga, or every one, has provisioned; what is gone by now included.
+    ///
+    /// # Errors
+    /// If there is no saga of this id, or the store cannot be used.
+    pub async fn list_provisioned(&self, id: Option<SagaId>) -> Result<Vec<Provisioned>, Error> {
+        if let Some(id) = id {
+            self.0.stored(id).await?;
+        }
+        Ok(self.0.store.provisioned(id).await?)
     }
 
     /// A saga's ledger from row `from` on.

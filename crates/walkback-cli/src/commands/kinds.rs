@@ -4,10 +4,9 @@ use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::output::schema;
 use crate::output::table::{Fit, Table, text};
-use crate::store;
 
 pub(crate) fn run(app: &App) -> Outcome {
-    let kinds = store::registry().describe_kinds();
+    let kinds = app.registry()?.describe_kinds();
     if app.out.json {
         app.out.json(&kinds)?;
         return Ok(Exit::Done);

@@ -6,7 +6,7 @@ use walkback::{Engine, MemoryStore, SagaId};
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::order::OrderArgs;
-use crate::{output, store};
+use crate::output;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,7 @@ pub(crate) async fn run(app: &App, args: PlanArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let order = args.order.order()?;
-    let plan = Engine::new(store::registry(), MemoryStore::new())?.plan(order)?;
+    let plan = Engine::new(app.registry()?, MemoryStore::new())?.plan(order)?;
     if app.out.json {
         app.out.json(&plan)?;
     } else {

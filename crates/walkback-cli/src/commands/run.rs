@@ -19,6 +19,7 @@ Examples:
   walkback run --steps echo,echo,fail
   walkback run --file examples/hello.yaml --label customer=acme --key order-42
   walkback run --file examples/hello.yaml --input @order.json --json
+  walkback run provision --input @examples/site.yaml --simulate
 
 Everything that is due in the store is worked on meanwhile. If another process works on the store,
 this one starts the saga and watches; it takes over if the other goes away.
@@ -66,6 +67,11 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     match ended {
         Ended::AtRest(view) => {
             tell(app, &view, true)?;
+            if !app.out.json {
+                let provisioned = engine.list_provisioned(Some(view.id)).await?;
+                let lines = saga::result(&view, &provisioned, &app.out);
+                lines.iter().try_for_each(|line| app.out.line(line))?;
+            }
             Ok(view.status.into())
         }
         Ended::Interrupted => interrupted(app, &engine.show_saga(started.id).await?),

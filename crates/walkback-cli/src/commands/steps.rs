@@ -6,10 +6,9 @@ use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::output::schema;
 use crate::output::table::{Fit, Table, text};
-use crate::store;
 
 pub(crate) fn run(app: &App) -> Outcome {
-    let steps = store::registry().describe_steps();
+    let steps = app.registry()?.describe_steps();
     if app.out.json {
         app.out.json(&steps)?;
         return Ok(Exit::Done);

@@ -1,5 +1,6 @@
 //! A saga in words: how it ended, what is left, what to do.
 
+use walkback::desired::Provisioned;
 use walkback::{Status, describe::SagaView};
 
 use crate::output::table::{clean, wrap};
@@ -31,6 +32,31 @@ pub(crate) fn summary(saga: &SagaView, out: &Out) -> Vec<String> {
         lines = lines.iter().flat_map(|line| wrap(line, width)).collect();
     }
     lines.extend(residue(saga, out));
+    lines
+}
+
+/// What a completed saga came to: what it provisioned, and what its last step says of it.
+pub(crate) fn result(saga: &SagaView, provisioned: &[Provisioned], out: &Out) -> Vec<String> {
+    let live: Vec<_> = provisioned.iter().filter(|row| row.closed_at.is_none()).collect();
+    if saga.status != Status::Completed || live.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), out.bold("exists now")];
+    let width = live.iter().map(|row| row.what.kind.len()).max().unwrap_or_default();
+    for row in &live {
+        let name = row.what.name.as_deref().unwrap_or_default();
+        let (kind, id) = (&row.what.kind, &row.what.external_id);
+        lines.push(format!("  {kind:<width$}  {id}  {name}").trim_end().to_owned());
+    }
+    let last = saga.steps.as_ref().and_then(|steps| steps.last()?.output.as_ref());
+    if let Some(serde_json::Value::Object(said)) = last.map(walkback::Json::value) {
+        lines.push(String::new());
+        let width = said.keys().map(String::len).max().unwrap_or_default();
+        lines.extend(said.iter().map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name:<width$}  {}", cut(&value))
+        }));
+    }
     lines
 }
 

@@ -32,7 +32,7 @@ fn the_examples_end_as_they_say() {
 fn a_site_of_commands_is_there_or_nothing_of_it_is_left() {
     let desk = Desk::new();
     let run = |fails: &str| {
-        let site = example("site.yaml");
+        let site = example("local-site.yaml");
         let mut command = desk.command(&["run", "--file", &site, "--json"]);
         command.env("SITES", desk.path().join("sites")).env("BREAK", fails).output().unwrap()
     };
@@ -47,7 +47,7 @@ fn a_site_of_commands_is_there_or_nothing_of_it_is_left() {
 
 #[test]
 fn a_plan_of_a_definition_shows_groups_and_what_is_not_undone() {
-    let ran = Desk::new().run(&["plan", "--file", &example("site.yaml")]);
+    let ran = Desk::new().run(&["plan", "--file", &example("local-site.yaml")]);
     assert_eq!(ran.code, 0, "{ran:?}");
     insta::assert_snapshot!(ran.out);
 }

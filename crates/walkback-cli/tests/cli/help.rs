@@ -40,6 +40,8 @@ fn help_of_the_command_and_of_every_verb() {
         "steps",
         "verify",
         "prune",
+        "provisioned",
+        "simulate",
         "upgrade-check",
         "backup",
         "completions",

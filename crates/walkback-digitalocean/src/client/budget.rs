@@ -1,5 +1,5 @@
-//! One rate budget for all calls of a token: 250 a minute in a burst and 5,000 an hour, as the API
-//! counts them. Calls of an undo go first.
+//! One rate budget for all calls of a token. The API allows 250 in any minute and 5,000 in any hour;
+//! calls of an undo go first.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,14 +9,17 @@ use walkback::time::Timestamp;
 
 use crate::client::Answer;
 
-/// Calls of a burst; the API allows 250 a minute.
-const BURST: f64 = 240.0;
+/// Calls that may be made at once. With those that come back in it, any minute has at most 240.
+const BURST: f64 = 60.0;
 /// Calls that come back each second.
-const PER_SECOND: f64 = 4.0;
-/// Calls of a burst that only an undo may make.
-const BURST_RESERVE: f64 = 40.0;
+const PER_SECOND: f64 = 3.0;
+/// Calls at once that only an undo may make.
+const BURST_RESERVE: f64 = 20.0;
 /// Calls of an hour that only an undo may make.
 const HOUR_RESERVE: u64 = 500;
+
+/// How long to stand in line: whoever would have to stand longer comes again.
+const LONGEST: Duration = Duration::from_secs(45);
 
 /// How many calls may be made now.
 pub struct Budget {
@@ -41,38 +44,43 @@ impl Budget {
         Self { clock, state: Mutex::new(state) }
     }
 
-    /// Waits until a call may be made.
-    pub(super) async fn take(&self, undoing: bool) {
-        while let Some(wait) = self.wait(undoing) {
+    /// Waits for its turn; those who came before go first, but an undo before all others.
+    ///
+    /// # Errors
+    /// How long it would be, if that is too long to stand in line for.
+    pub(super) async fn take(&self, undoing: bool) -> Result<(), Duration> {
+        let wait = self.book(undoing)?;
+        if !wait.is_zero() {
             self.clock.sleep(wait).await;
         }
+        Ok(())
     }
 
-    /// How long to wait; if that is nothing, the call is counted.
-    fn wait(&self, undoing: bool) -> Option<Duration> {
+    /// Books a call and says when its turn is.
+    fn book(&self, undoing: bool) -> Result<Duration, Duration> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.calls = BURST.min(state.calls + now.since(state.at).as_secs_f64() * PER_SECOND);
         state.at = now;
         let (burst, hour) = if undoing { (0.0, 0) } else { (BURST_RESERVE, HOUR_RESERVE) };
-        if state.not_before > now {
-            return Some(state.not_before.since(now));
-        }
+        let mut wait = state.not_before.since(now);
         if let Some((left, reset)) = state.hour
             && left <= hour
-            && reset > now
         {
-            return Some(reset.since(now));
+            wait = wait.max(reset.since(now));
         }
         let missing = 1.0 + burst - state.calls;
         if missing > 0.0 {
-            return Some(Duration::from_secs_f64(missing / PER_SECOND));
+            wait = wait.max(Duration::from_secs_f64(missing / PER_SECOND));
+        }
+        if wait > LONGEST {
+            return Err(wait);
         }
         state.calls -= 1.0;
         if let Some((left, _)) = &mut state.hour {
             *left = left.saturating_sub(1);
         }
-        None
+        Ok(wait)
     }
 
     /// Takes in what the API says of its own count.
@@ -86,7 +94,7 @@ impl Budget {
         if answer.status == 429 {
             let wait = answer.retry_after.unwrap_or(Duration::from_secs(10));
             state.not_before = state.not_before.max(now.plus(wait));
-            state.calls = 0.0;
+            state.calls = state.calls.min(0.0);
         }
     }
 }
@@ -119,28 +127,43 @@ mod tests {
 
     /// Calls that may be made at once.
     fn calls(budget: &Budget, undoing: bool) -> usize {
-        (0..1_000).take_while(|_| budget.wait(undoing).is_none()).count()
+        (0..1_000).take_while(|_| budget.book(undoing) == Ok(Duration::ZERO)).count()
     }
 
     #[test]
     fn an_undo_still_calls_when_others_have_to_wait() {
         let (clock, budget) = budget();
-        assert_eq!(calls(&budget, false), 200);
-        assert_eq!(calls(&budget, true), 40);
-        assert_eq!(budget.wait(true), Some(Duration::from_millis(250)));
-        clock.turn(Duration::from_secs(1));
+        assert_eq!(calls(&budget, false), 40);
+        // The one that has to wait has its place in the line; an undo has the reserve.
+        assert_eq!(calls(&budget, true), 19);
+        clock.turn(Duration::from_secs(4));
         assert_eq!(calls(&budget, false), 0);
-        assert_eq!(calls(&budget, true), 4);
+        assert!(calls(&budget, true) > 5);
+    }
+
+    #[test]
+    fn whoever_comes_first_goes_first_and_whoever_would_wait_too_long_comes_again() {
+        let (_, budget) = budget();
+        calls(&budget, false);
+        let mut waits = Vec::new();
+        let longer = loop {
+            match budget.book(false) {
+                Ok(wait) => waits.push(wait),
+                Err(wait) => break wait,
+            }
+        };
+        assert!(waits.is_sorted() && waits.len() == 134, "{}", waits.len());
+        assert!(longer > LONGEST && longer < LONGEST + Duration::from_secs(1));
     }
 
     #[test]
     fn what_the_api_asks_for_is_waited_for() {
         let (clock, budget) = budget();
-        let wait = Some(Duration::from_secs(30));
-        budget.learn(&Answer { status: 429, retry_after: wait, ..Answer::default() });
-        assert_eq!(budget.wait(true), wait);
-        clock.turn(Duration::from_secs(30));
-        assert_eq!(calls(&budget, true), 120);
+        let wait = Duration::from_secs(30);
+        budget.learn(&Answer { status: 429, retry_after: Some(wait), ..Answer::default() });
+        assert_eq!(budget.book(true), Ok(wait));
+        clock.turn(wait);
+        assert_eq!(calls(&budget, true), 60);
     }
 
     #[test]
@@ -149,9 +172,9 @@ mod tests {
         let answer = Answer { remaining: Some(502), reset: Some(3_660), ..Answer::default() };
         budget.learn(&answer);
         assert_eq!(calls(&budget, false), 2);
-        assert_eq!(budget.wait(false), Some(Duration::from_mins(1)));
-        assert!(budget.wait(true).is_none());
+        assert_eq!(budget.book(false), Err(Duration::from_mins(1)));
+        assert_eq!(budget.book(true), Ok(Duration::ZERO));
         clock.turn(Duration::from_mins(1));
-        assert!(budget.wait(false).is_none());
+        assert_eq!(budget.book(false), Ok(Duration::ZERO));
     }
 }

@@ -62,6 +62,13 @@ impl ApiError {
         Self { class, call: call(method, path), text, retry_after: None }
     }
 
+    /// The line for this call is too long; it was not made.
+    pub(super) fn too_many(method: Method, path: &str, wait: Duration) -> Self {
+        let (class, retry_after) = (Class::RateLimited, Some(wait));
+        let text = format!("the account's calls are used up for {} s", wait.as_secs());
+        Self { class, call: call(method, path), text, retry_after }
+    }
+
     /// The answer, or what was to be sent, has not the form that we know.
     pub(super) fn not_ours(method: Method, path: &str, error: &serde_json::Error) -> Self {
         let text = format!("not the form that was expected: {error}");
@@ -117,10 +124,7 @@ impl From<ApiError> for StepError {
         match error.class {
             Class::NotSent => Self::transient(&error).clean(),
             Class::Unknown | Class::Server => Self::transient(&error),
-            Class::RateLimited => {
-                let wait = error.retry_after.unwrap_or(BUSY);
-                Self::transient(&error).clean().retry_after(wait)
-            }
+            Class::RateLimited => Self::not_yet(error.retry_after.unwrap_or(BUSY)),
             Class::Busy => Self::not_yet(BUSY),
             Class::Conflict
             | Class::NotFound

@@ -12,6 +12,17 @@ pub trait Transport: Send + Sync {
     fn send(&self, request: Request) -> Sent<'_>;
 }
 
+/// The way to no account: every call is refused with these words.
+#[derive(Clone, Debug)]
+pub struct NoAccount(pub &'static str);
+
+impl Transport for NoAccount {
+    fn send(&self, _: Request) -> Sent<'_> {
+        let body = serde_json::json!({"id": "unauthorized", "message": self.0});
+        Box::pin(std::future::ready(Ok(Answer { status: 401, body, ..Answer::default() })))
+    }
+}
+
 /// What a transport returns.
 pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + 'a>>;
 

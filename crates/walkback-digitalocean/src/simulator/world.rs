@@ -26,7 +26,10 @@ pub(super) struct World {
     /// What happens by itself, in its order.
     due: Vec<(i64, Due)>,
     made: u64,
-    /// The real and the simulated moment from which on time is counted.
+    /// The simulated moment up to which everything has happened.
+    last: i64,
+    /// The real and the simulated moment from which on time is counted, in this process.
+    #[serde(skip)]
     since: Option<(i64, i64)>,
 }
 
@@ -58,12 +61,13 @@ pub(super) enum Effect {
 impl World {
     /// The simulated moment of a real one.
     pub(super) fn time(&mut self, real: i64, speed: u32) -> i64 {
-        let (from, start) = *self.since.get_or_insert((real, real));
+        let (from, start) = *self.since.get_or_insert((real, real.max(self.last)));
         start + (real - from) * i64::from(speed)
     }
 
     /// Lets happen what is due.
     pub(super) fn advance(&mut self, now: i64) {
+        self.last = self.last.max(now);
         self.due.sort_by_key(|(at, _)| *at);
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let (at, due) = self.due.remove(0);

@@ -59,7 +59,7 @@ impl Step for EnsureDomain {
         let cloud = self.cloud.undoing();
         if !self.there(&cloud, &of).await? {
             let known = effect.known().is_some();
-            return if known { Ok(()) } else { absent_for_sure(&attempt) };
+            return if known { Ok(()) } else { absent_for_sure(&cloud, &attempt) };
         }
         let (domain, path) = (&of.domain, format!("/v2/domains/{}", of.domain));
         let records: Vec<Found> = cloud.list(&format!("{path}/records"), "domain_records").await?;
@@ -153,7 +153,7 @@ impl Step for CreateRecord {
             Some(record) => Some(record),
             None => find(&cloud, &to).await?,
         };
-        let Some(record) = record else { return absent_for_sure(&attempt) };
+        let Some(record) = record else { return absent_for_sure(&cloud, &attempt) };
         let path = format!("/v2/domains/{}/records/{}", to.domain, record.record_id);
         let found = cloud.find::<One>(&path).await?.map(|one| one.domain_record);
         match found {

@@ -10,7 +10,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{LOOK, PROVIDER, absent_for_sure, on_account, remove, remove_tag};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, remove_tag};
 
 on_account! {
     /// Creates a droplet: accepted, not yet there.
@@ -128,7 +128,7 @@ impl Step for CreateDroplet {
             None => find(&cloud, &attempt).await?.map(|droplet| droplet.droplet_id),
         };
         let Some(id) = id else {
-            absent_for_sure(&attempt)?;
+            absent_for_sure(&cloud, &attempt)?;
             return remove_tag(&cloud, &tag).await;
         };
         if let Some(found) = read(&cloud, id).await? {
@@ -139,7 +139,7 @@ impl Step for CreateDroplet {
             }
             if found.locked && found.status == "active" {
                 // It is going already, or has something else under way.
-                return Err(StepError::not_yet(LOOK));
+                return Err(StepError::not_yet(cloud.look()));
             }
             remove(&cloud, &format!("/v2/droplets/{id}")).await?;
         }
@@ -188,7 +188,7 @@ impl Step for AwaitDroplet {
         let Some(found) = read(&self.cloud, droplet_id).await? else {
             // Just after it was accepted it may not be shown yet.
             if attempt.waited() < VANISHED {
-                return Err(StepError::not_yet(LOOK));
+                return Err(StepError::not_yet(self.cloud.look()));
             }
             let text =
                 format!("droplet {droplet_id} was accepted and is not there: no place for it");
@@ -203,7 +203,7 @@ impl Step for AwaitDroplet {
         let passed = attempt.waited().as_secs();
         attempt.progress(passed.min(59), 60);
         // Ever less often: a minute of waiting costs ten calls, and ten minutes fifty.
-        Err(StepError::not_yet(if passed < 60 { LOOK * 2 } else { LOOK * 5 }))
+        Err(StepError::not_yet(self.cloud.look() * if passed < 60 { 2 } else { 5 }))
     }
 }
 

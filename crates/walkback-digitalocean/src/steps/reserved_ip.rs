@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{LOOK, PROVIDER, absent_for_sure, on_account, remove};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, remove};
 
 on_account! {
     /// Reserves an address in the run's project.
@@ -68,7 +68,7 @@ async fn read(cloud: &Client, ip: &str) -> Result<Option<Found>, ApiError> {
 
 async fn act(cloud: &Client, ip: &str, body: &Value) -> Result<(), StepError> {
     cloud.post::<Value>(&format!("/v2/reserved_ips/{ip}/actions"), body).await?;
-    Err(StepError::not_yet(LOOK))
+    Err(StepError::not_yet(cloud.look()))
 }
 
 impl Step for ReserveIp {
@@ -97,7 +97,7 @@ impl Step for ReserveIp {
             Some(reserved) => Some(reserved.reserved_ip),
             None => find(&cloud, &wanted).await?,
         };
-        let Some(ip) = ip else { return absent_for_sure(&attempt) };
+        let Some(ip) = ip else { return absent_for_sure(&cloud, &attempt) };
         let Some(found) = read(&cloud, &ip).await? else { return Ok(()) };
         if found.project_id.as_ref() != Some(&wanted.project_id) {
             let text = format!("address {ip} is no longer in the project it was reserved for");
@@ -153,7 +153,7 @@ impl Step for AssignIp {
         let cloud = self.cloud.undoing();
         match read(&cloud, &to.reserved_ip).await? {
             // It may just be being assigned.
-            Some(found) if found.locked => return Err(StepError::not_yet(LOOK)),
+            Some(found) if found.locked => return Err(StepError::not_yet(cloud.look())),
             Some(found) if found.on() == Some(to.droplet_id) => {}
             _ => return Ok(()),
         }

@@ -51,7 +51,8 @@ impl Step for DescribeSite {
         Ok(Site {
             address: made.reserved_ip,
             url: format!("http://{host}/"),
-            cost_per_hour: made.droplets_per_hour,
+            // To a hundredth of a cent: the API has it to a fraction of that.
+            cost_per_hour: (made.droplets_per_hour * 10_000.0).round() / 10_000.0,
         })
     }
 }

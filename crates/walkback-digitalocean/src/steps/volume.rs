@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
-use crate::steps::{LOOK, PROVIDER, absent_for_sure, on_account, remove, remove_tag, taken};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, remove_tag, taken};
 
 on_account! {
     /// Creates a volume.
@@ -107,7 +107,7 @@ impl Step for CreateVolume {
         };
         let Some(found) = found else {
             if known.is_none() {
-                absent_for_sure(&attempt)?;
+                absent_for_sure(&cloud, &attempt)?;
             }
             return remove_tag(&cloud, &attempt.tags()[1]).await;
         };
@@ -153,9 +153,9 @@ impl AttachVolume {
         let body = json!({"type": kind, "droplet_id": to.droplet_id});
         let path = format!("/v2/volumes/{}/actions", to.volume_id);
         match cloud.post::<Value>(&path, &body).await {
-            Ok(_) => Err(StepError::not_yet(LOOK)),
+            Ok(_) => Err(StepError::not_yet(cloud.look())),
             // The action before is under way, or has just ended.
-            Err(error) if error.class() == Class::Conflict => Err(StepError::not_yet(LOOK)),
+            Err(error) if error.class() == Class::Conflict => Err(StepError::not_yet(cloud.look())),
             Err(error) => Err(error.into()),
         }
     }
@@ -188,7 +188,7 @@ impl Step for AttachVolume {
         let path = format!("/v2/volumes/{}/actions", to.volume_id);
         let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
         if actions.iter().any(|action| action["status"] == "in-progress") {
-            return Err(StepError::not_yet(LOOK));
+            return Err(StepError::not_yet(cloud.look()));
         }
         let found = read(&cloud, &to.volume_id).await?;
         if found.is_none_or(|found| found.droplet_ids.first() != Some(&to.droplet_id)) {

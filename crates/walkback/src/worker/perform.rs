@@ -102,7 +102,11 @@ impl Performance {
             round: state.round,
             number: if back { state.undo_attempts } else { state.attempts.max(1) },
             waited: state.started_at.map(|at| now.since(at)).unwrap_or_default(),
-            unknown_for: state.unknown_since.map(|at| now.since(at)).unwrap_or_default(),
+            unknown_for: state
+                .unknown_since
+                .or(state.started_at)
+                .map(|at| now.since(at))
+                .unwrap_or_default(),
             stop: stop.clone(),
             threads: threads.clone(),
             progress,

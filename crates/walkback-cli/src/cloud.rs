@@ -1,0 +1,80 @@
+//! The account that sagas work on: DigitalOcean, or a simulated one in a file beside the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use walkback::clock::SystemClock;
+use walkback_digitalocean::client::NoAccount;
+use walkback_digitalocean::{Client, Simulator};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::store::Place;
+
+/// How much faster than real a simulated account is.
+const SPEED: u32 = 20;
+/// How long a call to it takes.
+const LATENCY: Duration = Duration::from_millis(40);
+
+const HEADING: &str = "Cloud";
+
+/// Which account.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CloudArgs {
+    /// On a simulated account, which is kept in a file beside the store.
+    #[arg(long, global = true, help_heading = HEADING)]
+    simulate: bool,
+    /// The token of the DigitalOcean account.
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "DIGITALOCEAN_TOKEN",
+        hide_env_values = true,
+        help_heading = HEADING
+    )]
+    digitalocean_token: Option<String>,
+    /// Where its API is.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DIGITALOCEAN_API_URL",
+        default_value = "https://api.digitalocean.com",
+        help_heading = HEADING
+    )]
+    digitalocean_api_url: String,
+}
+
+impl CloudArgs {
+    /// The account, for sagas of this store.
+    ///
+    /// # Errors
+    /// If what is said of it is wrong, or the simulated account cannot be read.
+    pub(crate) fn client(&self, place: &Place) -> Result<Client, Failure> {
+        let wrong = |why: String| Failure::new(Exit::Usage, why);
+        if self.simulate {
+            let cloud = match place {
+                Place::Memory => Simulator::new(Arc::new(SystemClock)),
+                Place::Sqlite(path) => {
+                    let mut file = path.clone().into_os_string();
+                    file.push("-cloud.json");
+                    let kept = Simulator::kept_in(Arc::new(SystemClock), &PathBuf::from(file));
+                    kept.map_err(|why| wrong(format!("simulated account {why}")))?
+                }
+            };
+            cloud.set(|settings| (settings.speed, settings.latency) = (SPEED, LATENCY));
+            let client = Client::over(cloud.token("simulated"), Arc::new(SystemClock));
+            return Ok(client.hurrying(SPEED / 4));
+        }
+        let Some(token) = self.digitalocean_token.as_deref().filter(|token| !token.is_empty())
+        else {
+            let why = "there is no account: set DIGITALOCEAN_TOKEN, or say --simulate";
+            return Ok(Client::over(Arc::new(NoAccount(why)), Arc::new(SystemClock)));
+        };
+        Client::new(&self.digitalocean_api_url, token)
+            .map_err(|why| wrong(format!("DigitalOcean: {why}")))
+    }
+}

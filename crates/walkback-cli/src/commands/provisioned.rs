@@ -1,0 +1,54 @@
+//! `provisioned`: what sagas have provisioned and still want.
+
+use clap::Args;
+use walkback::SagaId;
+use walkback::desired::Provisioned;
+
+use crate::commands::{App, Outcome};
+use crate::exit::Exit;
+use crate::output::table::{Fit, Table, number, text};
+use crate::output::time;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ProvisionedArgs {
+    /// Only what this saga has.
+    id: Option<SagaId>,
+    /// Also what is gone by now.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn run(app: &App, args: ProvisionedArgs) -> Outcome {
+    let mut found = app.engine()?.list_provisioned(args.id).await?;
+    found.retain(|row| args.all || row.closed_at.is_none());
+    if app.out.json {
+        app.out.json(&found)?;
+        return Ok(Exit::Done);
+    }
+    if found.is_empty() {
+        eprintln!("nothing is provisioned");
+        return Ok(Exit::Done);
+    }
+    let lines = table(&found).lines(&app.out, Fit::Beneath);
+    lines.iter().try_for_each(|line| app.out.line(line))?;
+    Ok(Exit::Done)
+}
+
+fn table(rows: &[Provisioned]) -> Table {
+    let mut table = Table::new(&["PROVIDER", "KIND", "ID", "NAME", "SAGA", "STEP", "MADE", "GONE"]);
+    for row in rows {
+        let what = &row.what;
+        let cells = vec![
+            text(&what.provider),
+            text(&what.kind),
+            text(&what.external_id),
+            text(what.name.as_deref().unwrap_or_default()),
+            text(row.saga_id.to_string()),
+            number(Some(row.step_idx)),
+            text(time::ago(row.created_at)),
+        ];
+        table.row(cells, row.closed_at.map(time::ago).unwrap_or_default());
+    }
+    table
+}

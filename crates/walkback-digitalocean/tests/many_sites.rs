@@ -1,0 +1,60 @@
+//! A hundred sites ordered at once under the API's real rate limits: all complete, and hardly a call is
+//! one too many.
+
+#![expect(clippy::cast_precision_loss, reason = "a mean for people")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use walkback::clock::Clock;
+use walkback::engine::Enlistment;
+use walkback::testing::VirtualClock;
+use walkback::worker::Until;
+use walkback::{Engine, MemoryStore, Order, Registry, Status};
+use walkback_digitalocean::{Client, Simulator, sagas};
+
+const SITES: usize = 100;
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_sites_at_once_keep_to_the_rate_limits() {
+    let clock = VirtualClock::new();
+    let begun = clock.now();
+    let cloud = Simulator::new(Arc::new(clock));
+    cloud.set(|settings| settings.latency = Duration::from_millis(200));
+    let client = Client::over(cloud.token("ours"), Arc::new(clock));
+    let registry = sagas::add(Registry::with_builtins(), &client);
+    let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
+    let mut ids = Vec::new();
+    for nth in 0..SITES {
+        let order = json!({
+            "name": format!("site-{nth}"), "region": "fra1", "size": "s-1vcpu-1gb",
+            "domain": format!("site-{nth}.example.com")
+        });
+        let order = Order::kind("provision").input(order.to_string());
+        ids.push(engine.start_saga(order).await.unwrap().id);
+    }
+    let Enlistment::Working(worker) = engine.enlist().await.unwrap() else { unreachable!() };
+    let stop = CancellationToken::new();
+    let rest = async {
+        for id in &ids {
+            let status = engine.wait_for_rest(*id).await.unwrap();
+            let saga = engine.show_saga(*id).await.unwrap();
+            assert_eq!(status, Status::Completed, "{saga:#?}");
+        }
+        stop.cancel();
+    };
+    let (worked, ()) = tokio::join!(worker.run(Until::Stopped, stop.clone()), rest);
+    worked.unwrap();
+    let took = clock.now().since(begun).as_secs();
+    let (calls, refused) = (cloud.calls(), cloud.refused());
+    eprintln!(
+        "{SITES} sites in {took} s of simulated time: {calls} calls, {:.1} a site, {refused} answered 429",
+        calls as f64 / SITES as f64
+    );
+    assert_eq!(cloud.things()["droplets"].len(), SITES);
+    assert!(refused * 100 <= calls, "{refused} of {calls} calls were one too many");
+    let report = walkback::verify::verify(engine.store(), None, None).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}

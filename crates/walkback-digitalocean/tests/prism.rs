@@ -1,0 +1,195 @@
+//! The official specification as an outside judge: every call of the client and every answer of the
+//! simulator, through Prism's proxy. `scripts/test` installs Prism and names it in `WALKBACK_PRISM`.
+
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use walkback::clock::SystemClock;
+use walkback::engine::{Asked, Operation};
+use walkback::{Engine, MemoryStore, Order, Registry, Status};
+use walkback_digitalocean::client::{Answer, Method, Request, SendError, Sent, Transport};
+use walkback_digitalocean::simulator::Server;
+use walkback_digitalocean::{Client, Simulator, sagas};
+
+const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/openapi.json");
+
+/// Calls through the judge, which names what is wrong in a header.
+struct Judged {
+    client: reqwest::Client,
+    base: String,
+    verdicts: Arc<Mutex<Verdicts>>,
+}
+
+#[derive(Debug, Default)]
+struct Verdicts {
+    calls: usize,
+    violations: Vec<String>,
+}
+
+impl Transport for Judged {
+    fn send(&self, request: Request) -> Sent<'_> {
+        Box::pin(async move {
+            let Request { method, path, body } = request;
+            let unknown = |error: reqwest::Error| SendError::Unknown(error.to_string());
+            let name = reqwest::Method::from_bytes(method.name().as_bytes()).unwrap();
+            let mut asked = self.client.request(name, format!("{}{path}", self.base));
+            asked = asked.bearer_auth("secret").header("content-type", "application/json");
+            if let Some(body) = body {
+                asked = asked.body(body.to_string());
+            }
+            let answer = asked.send().await.map_err(unknown)?;
+            let status = answer.status().as_u16();
+            let violations = answer.headers().get("sl-violations").map(|told| {
+                let told = told.to_str().unwrap_or("unreadable");
+                format!("{method} {path}: {status}: {told}")
+            });
+            self.judged(violations);
+            let text = answer.text().await.map_err(unknown)?;
+            let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+            Ok(Answer { status, body, ..Answer::default() })
+        })
+    }
+}
+
+impl Judged {
+    fn judged(&self, violations: Option<String>) {
+        let mut verdicts = self.verdicts.lock().unwrap();
+        verdicts.calls += 1;
+        verdicts.violations.extend(violations);
+    }
+}
+
+/// The judge's process.
+struct Prism(Child);
+
+impl Prism {
+    /// In front of this server; nothing, if there is no judge here.
+    async fn before(upstream: &str) -> Option<(Self, String)> {
+        let program = std::env::var_os("WALKBACK_PRISM")?;
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut command = Command::new(program);
+        command.args([
+            "proxy",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            SPECIFICATION,
+            upstream,
+        ]);
+        let prism = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some((prism, format!("http://127.0.0.1:{port}")))
+    }
+}
+
+impl Drop for Prism {
+    fn drop(&mut self) {
+        // One that has ended already is what is wanted.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+async fn call(judged: &Judged, method: Method, path: &str, body: Option<Value>) -> u16 {
+    let request = Request { method, path: path.to_owned(), body };
+    judged.send(request).await.unwrap().status
+}
+
+#[tokio::test]
+async fn calls_and_answers_are_as_the_specification_says() {
+    let cloud = Simulator::new(Arc::new(SystemClock));
+    cloud.set(|settings| settings.speed = 60);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let server =
+        Server::new(cloud.clone(), vec!["secret".to_owned()]).serve(listener, stop.clone());
+    let judge = async {
+        let Some((prism, base)) = Prism::before(&upstream).await else {
+            eprintln!("WALKBACK_PRISM is not set: nothing was judged");
+            return stop.cancel();
+        };
+        let verdicts = Arc::new(Mutex::new(Verdicts::default()));
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let judged = || Judged {
+            client: reqwest::Client::new(),
+            base: base.clone(),
+            verdicts: Arc::clone(&verdicts),
+        };
+        whole_life(judged()).await;
+        everything_by_hand(&judged()).await;
+        let found = std::mem::take(&mut *verdicts.lock().unwrap());
+        eprintln!("{} calls judged, {} violations", found.calls, found.violations.len());
+        assert!(found.violations.is_empty(), "{}", found.violations.join("\n"));
+        assert!(found.calls > 80);
+        // The control: what is wrong is named.
+        let wrong = json!({"name": "no blanks in names", "region": 7});
+        call(&judged(), Method::Post, "/v2/vpcs", Some(wrong)).await;
+        assert!(!verdicts.lock().unwrap().violations.is_empty(), "the judge sees nothing");
+        drop(prism);
+        stop.cancel();
+    };
+    tokio::join!(server, judge);
+}
+
+/// A site is provisioned, and rolled back.
+async fn whole_life(judged: Judged) {
+    let client = Client::over(Arc::new(judged), Arc::new(SystemClock)).hurrying(30);
+    let registry = sagas::add(Registry::with_builtins(), &client);
+    let engine = Engine::new(registry, MemoryStore::new()).unwrap();
+    let order = json!({
+        "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "count": 2, "volume_gib": 10,
+        "domain": "shop.example.com"
+    });
+    let id = engine.start_saga(Order::kind("provision").input(order.to_string())).await.unwrap().id;
+    for (status, next) in
+        [(Status::Completed, Some(Operation::Rollback)), (Status::RolledBack, None)]
+    {
+        engine.work_until_idle().await.unwrap();
+        let saga = engine.show_saga(id).await.unwrap();
+        assert_eq!(saga.status, status, "{saga:#?}");
+        if let Some(operation) = next {
+            let asked = Asked { actor: "ada".to_owned(), reason: None };
+            engine.operate(id, &operation, &asked).await.unwrap();
+        }
+    }
+}
+
+/// What the sagas do not call.
+async fn everything_by_hand(judged: &Judged) {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKf5xJtN2s0ygb3pQZPJt7Fg9B2l4L1f3i1m2o8Y9w0a a";
+    for (method, path, body, status) in [
+        (Method::Get, "/v2/account", None, 200),
+        (Method::Get, "/v2/regions", None, 200),
+        (Method::Get, "/v2/sizes?per_page=2", None, 200),
+        (Method::Get, "/v2/images?per_page=1&page=2", None, 200),
+        (Method::Get, "/v2/images/debian-13-x64", None, 200),
+        (Method::Post, "/v2/account/keys", Some(json!({"name": "a", "public_key": key})), 201),
+        (Method::Post, "/v2/account/keys", Some(json!({"name": "a", "public_key": key})), 422),
+        (Method::Get, "/v2/account/keys", None, 200),
+        (Method::Post, "/v2/tags", Some(json!({"name": "a"})), 201),
+        (Method::Get, "/v2/tags", None, 200),
+        (Method::Get, "/v2/tags/a", None, 200),
+        (Method::Get, "/v2/tags/absent", None, 404),
+        (Method::Get, "/v2/actions?per_page=3", None, 200),
+        (Method::Get, "/v2/projects/default", None, 200),
+        (Method::Get, "/v2/projects/default/resources", None, 200),
+        (Method::Get, "/v2/floating_ips", None, 200),
+        (Method::Get, "/v2/droplets/1", None, 404),
+        (Method::Delete, "/v2/volumes/7724db7c-e098-11e5-b522-000f53304e51", None, 404),
+        (Method::Delete, "/v2/tags/a", None, 204),
+    ] {
+        assert_eq!(call(judged, method, path, body).await, status, "{method} {path}");
+    }
+}
