@@ -14,6 +14,7 @@ mod account;
 mod domain;
 mod droplet;
 mod firewall;
+mod named;
 mod project;
 mod reserved_ip;
 mod site;
@@ -110,24 +111,6 @@ async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
     match cloud.find::<Value>(path).await? {
         None => Ok(()),
         Some(_) => Err(StepError::not_yet(cloud.look())),
-    }
-}
-
-/// Takes back what a step made, by its id below `shelf`; if that is not known, whatever `find` finds.
-async fn undo(
-    cloud: &Client,
-    attempt: &Attempt,
-    shelf: &str,
-    known: Option<String>,
-    find: impl Future<Output = Result<Option<String>, ApiError>>,
-) -> Result<(), StepError> {
-    let id = match known {
-        Some(id) => Some(id),
-        None => find.await?,
-    };
-    match id {
-        Some(id) => remove(cloud, &format!("/v2/{shelf}/{id}")).await,
-        None => absent_for_sure(cloud, attempt),
     }
 }
 

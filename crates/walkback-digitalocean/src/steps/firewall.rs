@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
-use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, on_account, taken, undo};
+use crate::steps::named::{Kind, text};
+use crate::steps::{PROVIDER, on_account};
 
 on_account! {
     /// Creates a firewall that lets in SSH, HTTP and HTTPS, and everything out.
@@ -30,26 +30,20 @@ pub struct Firewall {
     pub firewall_id: String,
 }
 
-#[derive(Deserialize)]
-struct Found {
-    id: String,
-    name: String,
+const FIREWALLS: Kind = Kind { many: "firewalls", one: "firewall" };
+
+fn read(found: &Value) -> Firewall {
+    Firewall { firewall_id: text(found, "id") }
 }
 
-async fn find(cloud: &Client, name: &str) -> Result<Option<Firewall>, ApiError> {
-    let firewalls: Vec<Found> = cloud.list("/v2/firewalls", "firewalls").await?;
-    let found = firewalls.into_iter().find(|firewall| firewall.name == name);
-    Ok(found.map(|found| Firewall { firewall_id: found.id }))
-}
-
-fn document(name: &str, tag: &str) -> Value {
+fn document(tag: &str) -> Value {
     let anywhere = json!({"addresses": ["0.0.0.0/0", "::/0"]});
     let inbound = ["22", "80", "443"]
         .map(|ports| json!({"protocol": "tcp", "ports": ports, "sources": anywhere}));
     let outbound = ["tcp", "udp"]
         .map(|protocol| json!({"protocol": protocol, "ports": "all", "destinations": anywhere}));
     json!({
-        "name": name, "tags": [tag], "droplet_ids": [],
+        "tags": [tag], "droplet_ids": [],
         "inbound_rules": inbound, "outbound_rules": outbound
     })
 }
@@ -62,13 +56,8 @@ impl Step for CreateFirewall {
 
     async fn execute(&self, attempt: Attempt, of: Guarded) -> Result<Firewall, StepError> {
         let name = attempt.resource_name(&of.name);
-        if let Some(firewall) = find(&self.cloud, &name).await? {
-            return Ok(firewall);
-        }
-        let body = document(&name, &of.run_tag);
-        let made: Value = self.cloud.post("/v2/firewalls", &body).await.map_err(taken)?;
-        let id = made["firewall"]["id"].as_str().unwrap_or_default();
-        Ok(Firewall { firewall_id: id.to_owned() })
+        let members = document(&of.run_tag);
+        Ok(read(&FIREWALLS.ensure(&self.cloud, &name, members).await?))
     }
 
     async fn compensate(
@@ -77,16 +66,13 @@ impl Step for CreateFirewall {
         of: Guarded,
         effect: Effect<Firewall>,
     ) -> Result<(), StepError> {
-        let cloud = self.cloud.undoing();
         let name = attempt.resource_name(&of.name);
-        let id = |firewall: Firewall| firewall.firewall_id;
-        let find = async { Ok(find(&cloud, &name).await?.map(id)) };
-        undo(&cloud, &attempt, "firewalls", effect.known().map(id), find).await
+        let known = effect.known().map(|firewall| firewall.firewall_id);
+        FIREWALLS.undo(&self.cloud.undoing(), &attempt, &name, known).await
     }
 
     async fn probe(&self, attempt: Attempt, of: Guarded) -> Result<Probe<Firewall>, StepError> {
-        let found = find(&self.cloud, &attempt.resource_name(&of.name)).await?;
-        Ok(found.map_or(Probe::Absent, Probe::Present))
+        FIREWALLS.probe(&self.cloud, &attempt.resource_name(&of.name), read).await
     }
 
     fn provisions(&self, firewall: &Firewall) -> Option<Provision> {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
-use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, on_account, taken, undo};
+use crate::steps::named::{Kind, text};
+use crate::steps::{PROVIDER, on_account};
 
 on_account! {
     /// Creates a project, unique by its name, which carries the run.
@@ -32,16 +32,10 @@ pub struct Project {
     pub project_name: String,
 }
 
-#[derive(Deserialize)]
-struct Found {
-    id: String,
-    name: String,
-}
+const PROJECTS: Kind = Kind { many: "projects", one: "project" };
 
-async fn find(cloud: &Client, name: &str) -> Result<Option<Project>, ApiError> {
-    let projects: Vec<Found> = cloud.list("/v2/projects", "projects").await?;
-    let found = projects.into_iter().find(|project| project.name == name);
-    Ok(found.map(|Found { id, name }| Project { project_id: id, project_name: name }))
+fn read(found: &Value) -> Project {
+    Project { project_id: text(found, "id"), project_name: text(found, "name") }
 }
 
 impl Step for CreateProject {
@@ -52,16 +46,11 @@ impl Step for CreateProject {
 
     async fn execute(&self, attempt: Attempt, site: Named) -> Result<Project, StepError> {
         let name = attempt.resource_name(&site.name);
-        if let Some(project) = find(&self.cloud, &name).await? {
-            return Ok(project);
-        }
-        let body = json!({
-            "name": name, "purpose": "Web Application", "environment": "Production",
+        let members = json!({
+            "purpose": "Web Application", "environment": "Production",
             "description": format!("{}, made by saga {}", site.name, attempt.saga_id()),
         });
-        let made: Value = self.cloud.post("/v2/projects", &body).await.map_err(taken)?;
-        let id = made["project"]["id"].as_str().unwrap_or_default();
-        Ok(Project { project_id: id.to_owned(), project_name: name })
+        Ok(read(&PROJECTS.ensure(&self.cloud, &name, members).await?))
     }
 
     async fn compensate(
@@ -70,16 +59,13 @@ impl Step for CreateProject {
         site: Named,
         effect: Effect<Project>,
     ) -> Result<(), StepError> {
-        let cloud = self.cloud.undoing();
         let name = attempt.resource_name(&site.name);
-        let id = |project: Project| project.project_id;
-        let find = async { Ok(find(&cloud, &name).await?.map(id)) };
-        undo(&cloud, &attempt, "projects", effect.known().map(id), find).await
+        let known = effect.known().map(|project| project.project_id);
+        PROJECTS.undo(&self.cloud.undoing(), &attempt, &name, known).await
     }
 
     async fn probe(&self, attempt: Attempt, site: Named) -> Result<Probe<Project>, StepError> {
-        let found = find(&self.cloud, &attempt.resource_name(&site.name)).await?;
-        Ok(found.map_or(Probe::Absent, Probe::Present))
+        PROJECTS.probe(&self.cloud, &attempt.resource_name(&site.name), read).await
     }
 
     fn provisions(&self, project: &Project) -> Option<Provision> {

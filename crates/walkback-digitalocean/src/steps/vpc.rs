@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
-use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, on_account, taken, undo};
+use crate::steps::named::{Kind, text};
+use crate::steps::{PROVIDER, on_account};
 
 on_account! {
     /// Creates a private network.
@@ -32,17 +32,10 @@ pub struct Vpc {
     pub vpc_range: String,
 }
 
-#[derive(Deserialize)]
-struct Found {
-    id: String,
-    name: String,
-    ip_range: String,
-}
+const VPCS: Kind = Kind { many: "vpcs", one: "vpc" };
 
-async fn find(cloud: &Client, name: &str) -> Result<Option<Vpc>, ApiError> {
-    let vpcs: Vec<Found> = cloud.list("/v2/vpcs", "vpcs").await?;
-    let found = vpcs.into_iter().find(|vpc| vpc.name == name);
-    Ok(found.map(|found| Vpc { vpc_id: found.id, vpc_range: found.ip_range }))
+fn read(found: &Value) -> Vpc {
+    Vpc { vpc_id: text(found, "id"), vpc_range: text(found, "ip_range") }
 }
 
 impl Step for CreateVpc {
@@ -53,13 +46,8 @@ impl Step for CreateVpc {
 
     async fn execute(&self, attempt: Attempt, place: Place) -> Result<Vpc, StepError> {
         let name = attempt.resource_name(&place.name);
-        if let Some(vpc) = find(&self.cloud, &name).await? {
-            return Ok(vpc);
-        }
-        let body = json!({"name": name, "region": place.region});
-        let made: Value = self.cloud.post("/v2/vpcs", &body).await.map_err(taken)?;
-        let text = |name: &str| made["vpc"][name].as_str().unwrap_or_default().to_owned();
-        Ok(Vpc { vpc_id: text("id"), vpc_range: text("ip_range") })
+        let members = json!({ "region": place.region });
+        Ok(read(&VPCS.ensure(&self.cloud, &name, members).await?))
     }
 
     async fn compensate(
@@ -68,16 +56,13 @@ impl Step for CreateVpc {
         place: Place,
         effect: Effect<Vpc>,
     ) -> Result<(), StepError> {
-        let cloud = self.cloud.undoing();
         let name = attempt.resource_name(&place.name);
-        let id = |vpc: Vpc| vpc.vpc_id;
-        let find = async { Ok(find(&cloud, &name).await?.map(id)) };
-        undo(&cloud, &attempt, "vpcs", effect.known().map(id), find).await
+        let known = effect.known().map(|vpc| vpc.vpc_id);
+        VPCS.undo(&self.cloud.undoing(), &attempt, &name, known).await
     }
 
     async fn probe(&self, attempt: Attempt, place: Place) -> Result<Probe<Vpc>, StepError> {
-        let found = find(&self.cloud, &attempt.resource_name(&place.name)).await?;
-        Ok(found.map_or(Probe::Absent, Probe::Present))
+        VPCS.probe(&self.cloud, &attempt.resource_name(&place.name), read).await
     }
 
     fn provisions(&self, vpc: &Vpc) -> Option<Provision> {

@@ -1,0 +1,148 @@
+//! What `provision` does about clouds that disappoint, and about things that are somebody else's by now.
+
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use walkback::describe::SagaView;
+use walkback::engine::{Asked, Operation};
+use walkback::testing::VirtualClock;
+use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
+use walkback_digitalocean::simulator::Settings;
+use walkback_digitalocean::{Client, Simulator, sagas};
+
+/// An account, and an engine that works on it.
+struct Stage {
+    cloud: Simulator,
+    client: Client,
+    engine: Engine,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = VirtualClock::new();
+        let cloud = Simulator::new(Arc::new(clock));
+        let client = Client::over(cloud.token("ours"), Arc::new(clock));
+        let registry = sagas::add(Registry::with_builtins(), &client);
+        let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
+        Self { cloud, client, engine }
+    }
+
+    /// Provisions a site.
+    async fn provision(&self) -> SagaView {
+        let order = json!({
+            "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 10,
+            "domain": "shop.example.com"
+        });
+        let order = Order::kind("provision").input(order.to_string());
+        let id = self.engine.start_saga(order).await.unwrap().id;
+        self.settle(id).await
+    }
+
+    async fn rollback(&self, id: SagaId) -> SagaView {
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        self.engine.operate(id, &Operation::Rollback, &asked).await.unwrap();
+        self.settle(id).await
+    }
+
+    async fn settle(&self, id: SagaId) -> SagaView {
+        self.engine.work_until_idle().await.unwrap();
+        self.engine.show_saga(id).await.unwrap()
+    }
+
+    /// How many things there are of this kind.
+    fn count(&self, kind: &str) -> usize {
+        self.cloud.things().get(kind).map_or(0, Vec::len)
+    }
+
+    /// Nothing is there but what every account has.
+    fn is_bare(&self) -> bool {
+        let own = |kind: &str| matches!(kind, "projects" | "vpcs");
+        self.cloud.things().iter().all(|(kind, things)| own(kind) && things.len() == 1)
+    }
+}
+
+/// The steps whose things are left, with the words of their errors.
+fn left(saga: &SagaView) -> Vec<(&str, &str)> {
+    saga.residue
+        .iter()
+        .map(|left| (&*left.step, left.error.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_disappoints_leaves_nothing_behind() {
+    let disappointments: [(fn(&mut Settings), &str, &str); 3] = [
+        (|settings| settings.errored_actions = 1, "await_droplet", "could not be made: action"),
+        (|settings| settings.vanishing_droplets = 1, "await_droplet", "no place for it"),
+        (|settings| settings.droplet_limit = 0, "check_order", "account's limit of 0"),
+    ];
+    for (disappoint, step, why) in disappointments {
+        let stage = Stage::new();
+        stage.cloud.set(disappoint);
+        let saga = stage.provision().await;
+        assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+        assert_eq!(saga.error.as_ref().unwrap().reason, format!("step_failed:{step}"));
+        let failed = saga.steps.iter().flatten().find(|one| one.step == step).unwrap();
+        assert!(failed.error.as_ref().unwrap().contains(why), "{failed:?}");
+        assert!(stage.is_bare(), "{:#?}", stage.cloud.things());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_has_grown_is_not_removed() {
+    let stage = Stage::new();
+    let saga = stage.provision().await;
+    let id = stage.cloud.things()["volumes"][0]["id"].as_str().unwrap().to_owned();
+    let grow = json!({"type": "resize", "size_gigabytes": 50});
+    let path = format!("/v2/volumes/{id}/actions");
+    stage.client.post::<Value>(&path, &grow).await.unwrap();
+    let saga = stage.rollback(saga.id).await;
+    assert_eq!(saga.status, Status::Failed);
+    // The project is held by the volume that stays in it.
+    let left = left(&saga);
+    assert!(
+        left.iter().any(|(step, why)| *step == "create_volume" && why.contains("somebody uses it"))
+    );
+    assert!(
+        left.iter().all(|(step, _)| ["create_volume", "create_project"].contains(step)),
+        "{left:?}"
+    );
+    assert_eq!((stage.count("volumes"), stage.count("droplets")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_that_lost_our_tag_and_a_domain_with_others_records_stay() {
+    let stage = Stage::new();
+    let saga = stage.provision().await;
+    let droplet = stage.cloud.things()["droplets"][0].clone();
+    let tag = droplet["tags"][1].as_str().unwrap();
+    assert!(tag.starts_with("saga-op:"), "{droplet}");
+    stage.client.delete(&format!("/v2/tags/{tag}")).await.unwrap();
+    let record = json!({"type": "MX", "name": "@", "data": "mail.example.net.", "priority": 10});
+    let path = "/v2/domains/shop.example.com/records";
+    stage.client.post::<Value>(path, &record).await.unwrap();
+    let saga = stage.rollback(saga.id).await;
+    assert_eq!(saga.status, Status::Failed);
+    let left = left(&saga);
+    let says =
+        |step: &str, why: &str| left.iter().any(|(of, error)| *of == step && error.contains(why));
+    assert!(says("create_droplet", "no longer carries"), "{left:?}");
+    assert!(says("ensure_domain", "a record that is not ours: MX"), "{left:?}");
+    assert_eq!((stage.count("droplets"), stage.count("domains")), (1, 1));
+    assert_eq!(stage.count("reserved_ips"), 0, "what is ours is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_that_was_there_before_stays_there() {
+    let stage = Stage::new();
+    let domain = json!({"name": "shop.example.com"});
+    stage.client.post::<Value>("/v2/domains", &domain).await.unwrap();
+    let saga = stage.provision().await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    assert_eq!(stage.count("records"), 4);
+    let saga = stage.rollback(saga.id).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    assert_eq!((stage.count("domains"), stage.count("records")), (1, 3));
+}
