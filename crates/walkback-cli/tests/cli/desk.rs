@@ -43,7 +43,8 @@ impl Desk {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walkback"));
         command.args(args).current_dir(&self.0).stdin(Stdio::null());
-        for name in ["WALKBACK_STORE", "WALKBACK_ON_ATTENTION", "WALKBACK_WEBHOOK_SECRET"] {
+        let read = |name: &str| name.starts_with("WALKBACK_") || name.starts_with("DIGITALOCEAN_");
+        for (name, _) in std::env::vars().filter(|(name, _)| read(name)) {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", self.0.join("xdg"));
