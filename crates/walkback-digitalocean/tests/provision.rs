@@ -63,6 +63,9 @@ impl Stage {
     }
 }
 
+/// Sets how a cloud disappoints.
+type Disappoint = fn(&mut Settings);
+
 /// The steps whose things are left, with the words of their errors.
 fn left(saga: &SagaView) -> Vec<(&str, &str)> {
     saga.residue
@@ -73,7 +76,7 @@ fn left(saga: &SagaView) -> Vec<(&str, &str)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_cloud_that_disappoints_leaves_nothing_behind() {
-    let disappointments: [(fn(&mut Settings), &str, &str); 3] = [
+    let disappointments: [(Disappoint, &str, &str); 3] = [
         (|settings| settings.errored_actions = 1, "await_droplet", "could not be made: action"),
         (|settings| settings.vanishing_droplets = 1, "await_droplet", "no place for it"),
         (|settings| settings.droplet_limit = 0, "check_order", "account's limit of 0"),
