@@ -92,7 +92,7 @@ impl Faults {
     }
 
     /// A life in which everything takes some time, so that others get in between.
-    pub(super) fn paced(planned: Option<(Fault, u64)>, seed: u64) -> Arc<Self> {
+    pub fn paced(planned: Option<(Fault, u64)>, seed: u64) -> Arc<Self> {
         let pace = Some(Mutex::new(Chance::new(seed)));
         Arc::new(Self { planned, pace, ..Self::default() })
     }
