@@ -43,7 +43,7 @@ Exit codes:
     5  the command does not fit how the saga stands
   130  interrupted; what was under way is handed over
 
-The store is the one of --store, WALKBACK_STORE, `store = \"…\"` in walkback.toml here or in
+The store is the one of --store, WALKBACK_STORE, `store = \"…\"` in walkback.toml here or in \
 $XDG_CONFIG_HOME/walkback/config.toml, or sqlite:walkback.db, whichever is named first.";
 
 /// What every command takes.

@@ -25,8 +25,8 @@ Examples:
       How many would go.
   walkback prune --older-than 30d --export sagas.jsonl --yes
 
-A saga goes whole, with its ledger and its key. What stays is its id, kind, end, length and last
-hash, and who pruned it when. What needs a person, has something left, or owns something live
+A saga goes whole, with its ledger and its key. What stays is its id, kind, end, length and last \
+hash, and who pruned it when. What needs a person, has something left, or owns something live \
 never goes. FILE is added a line of JSON for each saga, which is on the disk before the saga goes.";
 
 /// Sagas that are read, kept and removed together.

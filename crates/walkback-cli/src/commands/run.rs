@@ -21,7 +21,7 @@ Examples:
   walkback run --file examples/hello.yaml --input @order.json --json
   walkback run provision --input @examples/site.yaml --simulate
 
-Everything that is due in the store is worked on meanwhile. If another process works on the store,
+Everything that is due in the store is worked on meanwhile. If another process works on the store, \
 this one starts the saga and watches; it takes over if the other goes away.
 Ends with 0 completed, 1 rolled back, 3 failed or parked, 130 interrupted.";
 

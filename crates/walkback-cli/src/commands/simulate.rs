@@ -20,7 +20,7 @@ Examples:
   walkback simulate --token secret
   DIGITALOCEAN_API_URL=http://127.0.0.1:8080 DIGITALOCEAN_TOKEN=secret walkback run provision …
 
-A page at / shows what exists; /_sim/things has it as JSON. What shall go wrong is asked for by a POST
+A page at / shows what exists; /_sim/things has it as JSON. What shall go wrong is asked for by a POST \
 to /_sim/set: {\"fail_next\": {\"fault\": \"lost\"}}, {\"droplet_limit\": 3}, {\"lists_lag_seconds\": 10}.";
 
 /// The arguments.

@@ -11,7 +11,7 @@ Examples:
   walkback start --steps echo,echo
   walkback start --file examples/hello.yaml --key order-42 --json
 
-Prints the saga's id; with --json {\"id\": …, \"created\": true|false}. Not created means that the
+Prints the saga's id; with --json {\"id\": …, \"created\": true|false}. Not created means that the \
 key was known: the id is that of the saga that has it.";
 
 /// The arguments.

@@ -10,8 +10,8 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   ./walkback.new upgrade-check --store sqlite:/var/lib/walkback/walkback.db
 
-Run it with the new binary, before the deploy, against the store on which the old one works; it only
-reads. It looks at every saga that moves, is parked, or has something left: whether all its steps are
+Run it with the new binary, before the deploy, against the store on which the old one works; it only \
+reads. It looks at every saga that moves, is parked, or has something left: whether all its steps are \
 known, what is stored of them can be read, and what had an undo still has one.
 Ends with 0 if the new binary can go on with all of them, else with 1.";
 

@@ -20,12 +20,12 @@ Examples:
   walkback work --on-attention ./page-the-operator
   walkback work --on-attention https://example.com/hook
 
-At SIGINT or SIGTERM what is under way is handed over at once, and the next worker goes on with it.
+At SIGINT or SIGTERM what is under way is handed over at once, and the next worker goes on with it. \
 On SQLite one process works at a time: a second one says who works and waits for its turn.
 
 Whoever is named by --on-attention is told of every saga that parks or ends with something left:
-a program gets a JSON document on its stdin; a URL gets it posted, signed as Standard Webhooks
-says, with the secret in WALKBACK_WEBHOOK_SECRET (whsec_…). A program that does not end with 0
+a program gets a JSON document on its stdin; a URL gets it posted, signed as Standard Webhooks \
+says, with the secret in WALKBACK_WEBHOOK_SECRET (whsec_…). A program that does not end with 0 \
 and a URL that does not answer with 2xx are tried again. What became of it is in the ledger.";
 
 /// The arguments.
