@@ -19,6 +19,9 @@ use walkback_digitalocean::{Client, Simulator, sagas};
 
 const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/openapi.json");
 
+/// How long Prism may take to begin.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Calls through the judge, which names what is wrong in a header.
 struct Judged {
     client: reqwest::Client,
@@ -85,8 +88,11 @@ impl Prism {
             SPECIFICATION,
             upstream,
         ]);
-        let prism = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let mut prism = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let begun = tokio::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert_eq!(prism.0.try_wait().unwrap(), None, "Prism has ended");
+            assert!(begun.elapsed() < PATIENCE, "Prism does not begin");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Some((prism, format!("http://127.0.0.1:{port}")))
