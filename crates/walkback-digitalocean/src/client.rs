@@ -83,11 +83,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`], but for 404.
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ApiError> {
-        match self.get(path).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.class() == Class::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(self.get(path).await)
     }
 
     /// Everything of a list: the member `name` of every page. Pages shift while things come and go,
@@ -124,11 +120,7 @@ impl Client {
         path: &str,
         name: &str,
     ) -> Result<Option<Vec<T>>, ApiError> {
-        match self.list(path, name).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.class() == Class::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(self.list(path, name).await)
     }
 
     /// Posts `body`.
@@ -143,29 +135,14 @@ impl Client {
         self.call(Method::Post, path, Some(encode(Method::Post, path, body)?)).await
     }
 
-    /// Puts `body` in place of what is there.
-    ///
-    /// # Errors
-    /// As [`Client::post`].
-    pub async fn put<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ApiError> {
-        self.call(Method::Put, path, Some(encode(Method::Put, path, body)?)).await
-    }
-
     /// Deletes what is at `path`; says whether there was anything. That it was accepted does not mean
     /// that it is gone: look.
     ///
     /// # Errors
     /// As [`Client::post`].
     pub async fn delete(&self, path: &str) -> Result<bool, ApiError> {
-        match self.call::<Value>(Method::Delete, path, None).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.class() == Class::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        let deleted = if_there(self.call::<Value>(Method::Delete, path, None).await)?;
+        Ok(deleted.is_some())
     }
 
     async fn call<T: DeserializeOwned>(
@@ -185,6 +162,15 @@ impl Client {
             return Err(ApiError::of_answer(method, path, &answer));
         }
         decode(method, path, answer.body)
+    }
+}
+
+/// What was asked for, or that it is not there.
+fn if_there<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.class() == Class::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -97,6 +97,11 @@ macro_rules! on_account {
 }
 use on_account;
 
+/// Nothing was done, and trying again would not help.
+fn refused<T>(why: impl std::fmt::Display) -> Result<T, StepError> {
+    Err(StepError::permanent(why).clean())
+}
+
 /// Removes what is at `path` and looks whether it is gone: an accepted delete is none yet.
 async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
     match cloud.delete(path).await {

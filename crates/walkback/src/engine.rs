@@ -31,7 +31,6 @@ mod upgrade;
 mod view;
 mod walk_back;
 
-pub(crate) use explain::explain;
 pub use explain::{Explanation, Next};
 pub(crate) use operate::Outside;
 pub use operate::{Asked, Operation};

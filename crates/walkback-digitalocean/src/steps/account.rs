@@ -6,7 +6,7 @@ use serde_json::Value;
 use walkback::{Attempt, Options, Step, StepError};
 
 use crate::client::ApiError;
-use crate::steps::on_account;
+use crate::steps::{on_account, refused};
 
 on_account! {
     /// Checks region, size, image, keys and limits before anything is created, every mistake at once.
@@ -129,7 +129,7 @@ impl Step for CheckOrder {
         if mistakes.is_empty() {
             Ok(Accepted { droplets_per_hour, domain_existed })
         } else {
-            Err(StepError::permanent(mistakes.join("; ")).clean())
+            refused(mistakes.join("; "))
         }
     }
 }

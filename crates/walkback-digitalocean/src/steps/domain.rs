@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, taken};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, taken};
 
 on_account! {
     /// Creates a domain, unless it was there before the run began.
@@ -40,7 +40,7 @@ impl Step for EnsureDomain {
         }
         if of.domain_existed {
             let text = format!("domain `{}` was there and is gone", of.domain);
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         }
         let body = json!({"name": of.domain});
         self.cloud.post::<Value>("/v2/domains", &body).await.map(drop).map_err(taken)
@@ -67,7 +67,7 @@ impl Step for EnsureDomain {
         if let Some(record) = records.iter().find(foreign) {
             let (kind, name) = (&record.kind, &record.name);
             let text = format!("domain `{domain}` has a record that is not ours: {kind} `{name}`");
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         }
         remove(&cloud, &path).await
     }
@@ -163,7 +163,7 @@ impl Step for CreateRecord {
                     "record {} of `{}` points to {} by now",
                     found.id, to.domain, found.data
                 );
-                Err(StepError::permanent(text).clean())
+                refused(text)
             }
             Some(_) => remove(&cloud, &path).await,
         }

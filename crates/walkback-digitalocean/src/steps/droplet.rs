@@ -10,7 +10,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, remove_tag};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, remove_tag};
 
 on_account! {
     /// Creates a droplet: accepted, not yet there.
@@ -135,7 +135,7 @@ impl Step for CreateDroplet {
             if !found.tags.contains(&tag) {
                 let text =
                     format!("droplet {id} no longer carries `{tag}`: it may be another's by now");
-                return Err(StepError::permanent(text).clean());
+                return refused(text);
             }
             if found.locked && found.status == "active" {
                 // It is going already, or has something else under way.
@@ -192,7 +192,7 @@ impl Step for AwaitDroplet {
             }
             let text =
                 format!("droplet {droplet_id} was accepted and is not there: no place for it");
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         };
         if let (Some(public_ip), "active", false) =
             (found.address("public"), found.status.as_str(), found.locked)
@@ -218,7 +218,7 @@ impl AwaitDroplet {
             Some(action) => {
                 let id = &action["id"];
                 let text = format!("droplet {droplet_id} could not be made: action {id} errored");
-                Err(StepError::permanent(text).clean())
+                refused(text)
             }
         }
     }

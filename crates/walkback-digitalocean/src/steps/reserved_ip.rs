@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, remove};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove};
 
 on_account! {
     /// Reserves an address in the run's project.
@@ -101,7 +101,7 @@ impl Step for ReserveIp {
         let Some(found) = read(&cloud, &ip).await? else { return Ok(()) };
         if found.project_id.as_ref() != Some(&wanted.project_id) {
             let text = format!("address {ip} is no longer in the project it was reserved for");
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         }
         remove(&cloud, &format!("/v2/reserved_ips/{ip}")).await
     }
@@ -136,11 +136,11 @@ impl Step for AssignIp {
         let ip = &to.reserved_ip;
         let found = read(&self.cloud, ip).await?;
         match found.map(|found| found.on()) {
-            None => Err(StepError::permanent(format_args!("address {ip} is gone")).clean()),
+            None => refused(format_args!("address {ip} is gone")),
             Some(Some(on)) if on == to.droplet_id => Ok(()),
             Some(Some(on)) => {
                 let text = format!("address {ip} is assigned to droplet {on}");
-                Err(StepError::permanent(text).clean())
+                refused(text)
             }
             Some(None) => {
                 let body = json!({"type": "assign", "droplet_id": to.droplet_id});

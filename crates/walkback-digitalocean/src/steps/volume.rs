@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, remove, remove_tag, taken};
+use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, remove_tag, taken};
 
 on_account! {
     /// Creates a volume.
@@ -82,7 +82,7 @@ impl Step for CreateVolume {
                 Ok(volume(found))
             } else {
                 let text = format!("volume `{name}` is somebody else's");
-                Err(StepError::permanent(text).clean())
+                refused(text)
             };
         }
         let body = json!({
@@ -114,13 +114,13 @@ impl Step for CreateVolume {
         let id = &found.id;
         if !found.is_ours(&attempt) {
             let text = format!("volume `{id}` no longer carries `{}`", attempt.tags()[1]);
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         }
         if found.size_gigabytes != wanted.volume_gib {
             let (now, made) = (found.size_gigabytes, wanted.volume_gib);
             let text =
                 format!("volume `{id}` has {now} GiB and was made with {made}: somebody uses it");
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         }
         remove(&cloud, &format!("/v2/volumes/{id}")).await?;
         remove_tag(&cloud, &attempt.tags()[1]).await
@@ -170,13 +170,13 @@ impl Step for AttachVolume {
     async fn execute(&self, _: Attempt, to: Attachment) -> Result<(), StepError> {
         let Some(found) = read(&self.cloud, &to.volume_id).await? else {
             let text = format!("volume `{}` is gone", to.volume_id);
-            return Err(StepError::permanent(text).clean());
+            return refused(text);
         };
         match found.droplet_ids.first() {
             Some(on) if *on == to.droplet_id => Ok(()),
             Some(on) => {
                 let text = format!("volume `{}` is attached to droplet {on}", to.volume_id);
-                Err(StepError::permanent(text).clean())
+                refused(text)
             }
             None => self.act(&self.cloud, &to, "attach").await,
         }

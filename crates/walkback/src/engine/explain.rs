@@ -6,14 +6,14 @@ mod next;
 
 use crate::builtin::goes_on;
 use crate::describe::{Residue, SagaView, Waiting};
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::machine::{Called, ParkReason, Status, StepStatus};
 use crate::plan::StepIdx;
 use crate::run::Run;
-use crate::store::Filter;
+use crate::store::{Filter, StoredRun};
 use crate::time::Timestamp;
 
 /// Why a saga stands as it does.
@@ -62,10 +62,7 @@ impl Engine {
     /// # Errors
     /// If there is no saga of this id, or the store cannot be used.
     pub async fn explain_saga(&self, id: SagaId) -> Result<Explanation, Error> {
-        let stored = self.0.stored(id).await?;
-        let (owned, rows) = (stored.owner.is_some(), stored.rows.clone());
-        let run = self.0.fold(stored)?;
-        Ok(explain(&run, owned, &rows))
+        Ok(self.0.explained(self.0.stored(id).await?)?.1)
     }
 
     /// Every saga that needs a person, the one that waits longest first.
@@ -86,7 +83,17 @@ impl Engine {
     }
 }
 
-pub(crate) fn explain(run: &Run, owned: bool, rows: &[Row]) -> Explanation {
+impl Inner {
+    /// A stored run, folded, and why it stands as it does.
+    pub(crate) fn explained(&self, stored: StoredRun) -> Result<(Run, Explanation), Error> {
+        let (owned, rows) = (stored.owner.is_some(), stored.rows.clone());
+        let run = self.fold(stored)?;
+        let explained = explain(&run, owned, &rows);
+        Ok((run, explained))
+    }
+}
+
+fn explain(run: &Run, owned: bool, rows: &[Row]) -> Explanation {
     let view = SagaView::full(run, &crate::progress::Progress::default());
     let (parked, status) = (run.state.parked(), run.state.status());
     let waiting = view.waiting_for.as_ref();

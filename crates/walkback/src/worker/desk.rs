@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::engine::{Asked, Inner, explain};
+use crate::engine::{Asked, Inner};
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::limits;
@@ -98,13 +98,12 @@ impl Desk {
 /// if somebody wrote meanwhile: if the run still needs a person, they are told again.
 async fn call(engine: &Inner, hook: &dyn Hook, id: SagaId) -> Result<bool, Error> {
     let Some(stored) = engine.store.load(id).await? else { return Ok(true) };
-    let (owned, rows) = (stored.owner.is_some(), stored.rows.clone());
-    let run = engine.fold(stored)?;
+    let (run, explained) = engine.explained(stored)?;
     if run.state.call_at().is_none() {
         return Ok(true);
     }
     let tries = run.state.called().map_or(0, |called| called.tries) + 1;
-    let notice = Notice::new(explain(&run, owned, &rows), engine.clock.now());
+    let notice = Notice::new(explained, engine.clock.now());
     let told = match tokio::time::timeout(CALL_LIMIT, hook.call(&notice)).await {
         Ok(told) => told,
         Err(_) => Err(format!("no answer in {} seconds", CALL_LIMIT.as_secs())),
