@@ -17,6 +17,14 @@ pub trait Clock: Send + Sync {
     }
 }
 
+/// Waits until this moment; for ever, if there is none.
+pub(crate) async fn until(clock: &dyn Clock, at: Option<Timestamp>) {
+    match at {
+        Some(at) => clock.sleep(at.since(clock.now())).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
+use crate::clock;
 use crate::engine::Inner;
 use crate::error::Error;
 use crate::id::SagaId;
@@ -198,14 +199,13 @@ impl Foreman<'_> {
             let engine = Arc::clone(&self.worker.engine);
             let now = engine.clock.now();
             let due = self.next_due.filter(|_| self.room.available_permits() > 0);
-            let due = due.map(|at| engine.clock.sleep(at.since(now)));
             tokio::select! {
                 // In an order, so that a simulation repeats itself; timers first, as they ring now
                 // and then and the others may always have something.
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = engine.clock.sleep(self.look_at.since(now)) => self.look().await?,
-                () = async { match due { Some(due) => due.await, None => std::future::pending().await } } => {
+                () = clock::until(&*engine.clock, due) => {
                     self.may_be_due = true;
                 }
                 Some(ended) = self.drives.join_next() => {

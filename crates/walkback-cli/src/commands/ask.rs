@@ -8,6 +8,7 @@ use walkback::{Error, SagaId};
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::count;
 use crate::selection::Selection;
 
 /// Who asks, and why.
@@ -91,12 +92,12 @@ pub(crate) async fn each(
     }
     let (engine, asked) = (app.engine()?, who.asked());
     let sagas = engine.find_sagas(of.filter()).await?;
-    let (count, plural) = (sagas.len(), if sagas.len() == 1 { "" } else { "s" });
+    let (count, counted) = (sagas.len(), count(sagas.len(), "saga"));
     if !yes {
-        let line = format!("this would be asked of {count} saga{plural}: say --yes to do it");
+        let line = format!("this would be asked of {counted}: say --yes to do it");
         return Err(Failure::new(Exit::Usage, line));
     }
-    eprintln!("asked of {count} saga{plural}");
+    eprintln!("asked of {counted}");
     let (mut changed, mut unchanged, mut refused) = (0, 0, Vec::new());
     for id in sagas {
         match engine.operate(id, operation, &asked).await {
@@ -121,7 +122,7 @@ pub(crate) async fn each(
         app.out.json(&document)?;
     } else {
         app.out.line(&format!(
-            "{changed} of {count} saga{plural}: {}; no change: {unchanged}; does not fit: {}",
+            "{changed} of {counted}: {}; no change: {unchanged}; does not fit: {}",
             said.done,
             refused.len()
         ))?;

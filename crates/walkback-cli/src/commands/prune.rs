@@ -16,7 +16,7 @@ use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::document::ArchivedSaga;
-use crate::output::time;
+use crate::output::{count, time};
 use crate::selection::Selection;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -56,12 +56,12 @@ pub(crate) async fn run(app: &App, args: PruneArgs) -> Outcome {
     let before = time::now().minus(older_than);
     let filter = Filter { prunable_before: Some(before), ..of.filter() };
     let sagas = engine.find_sagas(filter).await?;
-    let (count, plural) = (sagas.len(), if sagas.len() == 1 { "" } else { "s" });
+    let (count, counted) = (sagas.len(), count(sagas.len(), "saga"));
     if !yes {
-        let line = format!("{count} saga{plural} would be pruned: say --yes to do it");
+        let line = format!("{counted} would be pruned: say --yes to do it");
         return Err(Failure::new(Exit::Usage, line));
     }
-    eprintln!("pruning {count} saga{plural}");
+    eprintln!("pruning {counted}");
     let mut export = export.as_deref().map(Export::open).transpose()?;
     let mut pruned = 0;
     for batch in sagas.chunks(BATCH) {
@@ -86,7 +86,7 @@ pub(crate) async fn run(app: &App, args: PruneArgs) -> Outcome {
     if app.out.json {
         app.out.json(&json!({"count": count, "pruned": pruned}))?;
     } else {
-        app.out.line(&format!("{pruned} of {count} saga{plural} pruned"))?;
+        app.out.line(&format!("{pruned} of {counted} pruned"))?;
     }
     Ok(Exit::Done)
 }

@@ -11,8 +11,8 @@ use crate::output::time::exact;
 /// The plan's lines.
 pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
     let count = plan.steps.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let mut lines = vec![out.bold(&format!("forward   {}, {count} step{plural}", plan.kind))];
+    let steps = super::count(count, "step");
+    let mut lines = vec![out.bold(&format!("forward   {}, {steps}", plan.kind))];
     lines.extend(forward(plan).lines(out, Fit::Beneath));
     lines.push(String::new());
     lines.push(out.bold("back      from whichever step the saga turns at, that one included"));
@@ -28,8 +28,8 @@ pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
 /// What would be undone, step by step.
 pub(crate) fn walk_back(back: &WalkBack, out: &Out) -> Vec<String> {
     let undone = back.steps.iter().filter(|step| step.undo).count();
-    let plural = if undone == 1 { "" } else { "s" };
-    let mut lines = vec![out.bold(&format!("back      {undone} step{plural} to undo"))];
+    let steps = super::count(undone, "step");
+    let mut lines = vec![out.bold(&format!("back      {steps} to undo"))];
     let mut table = Table::new(&["#", "STEP", "SCOPE", "UNDO", "WHY"]);
     for step in &back.steps {
         let cells = vec![

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock;
 use crate::engine::{Asked, Inner};
 use crate::error::Error;
 use crate::id::SagaId;
@@ -54,8 +55,6 @@ impl Desk {
             if ends && self.calls.is_empty() {
                 return;
             }
-            let now = self.engine.clock.now();
-            let sleep = next.map(|at| self.engine.clock.sleep(at.since(now)));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -68,7 +67,7 @@ impl Desk {
                     Err(error) => warn!(%error, "the hook panicked; another worker calls it again"),
                 },
                 () = self.engine.attention.notified() => {}
-                () = async { match sleep { Some(sleep) => sleep.await, None => std::future::pending().await } } => {}
+                () = clock::until(&*self.engine.clock, next) => {}
             }
         }
     }

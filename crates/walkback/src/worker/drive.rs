@@ -8,6 +8,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
+use crate::clock;
 use crate::desired::RecordChange;
 use crate::engine::{Inner, news};
 use crate::error::{Error, StepError};
@@ -292,10 +293,9 @@ impl Drive {
 
     /// Waits until a body ends, somebody else writes, a timer rings, or the worker has to leave.
     async fn wait(&mut self, nudge: &Notify, leave: &CancellationToken) {
-        let now = self.engine.clock.now();
         let overdue = self.under_way.iter().filter_map(|body| body.overdue_at).min();
         let wake = self.wake_at().into_iter().chain(overdue).min();
-        let sleep = wake.map(|at| self.engine.clock.sleep(at.since(now)));
+        let clock = Arc::clone(&self.engine.clock);
         tokio::select! {
             biased;
             Some(ended) = self.bodies.join_next_with_id() => {
@@ -306,7 +306,7 @@ impl Drive {
             }
             () = nudge.notified() => self.read_again().await,
             () = leave.cancelled() => {}
-            () = async { match sleep { Some(sleep) => sleep.await, None => std::future::pending().await } } => {
+            () = clock::until(&*clock, wake) => {
                 self.park_overdue().await;
             }
         }
