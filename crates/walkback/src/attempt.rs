@@ -1,21 +1,23 @@
 //! What a body knows of its own attempt.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::desired::Provisioned;
 use crate::error::StepError;
 use crate::id::{Phase, SagaId, idempotency_key};
 use crate::plan::StepIdx;
 use crate::progress::Progress;
+use crate::store::Store;
 
 /// One try at executing, probing or compensating a step. A cheap handle, passed by value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Attempt(Arc<Facts>);
 
-#[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) saga: SagaId,
     pub(crate) step: StepIdx,
@@ -28,6 +30,7 @@ pub(crate) struct Facts {
     pub(crate) stop: CancellationToken,
     pub(crate) threads: TaskTracker,
     pub(crate) progress: Progress,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) stderr: Mutex<String>,
 }
 
@@ -118,6 +121,17 @@ impl Attempt {
         Some(text).filter(|text| !text.is_empty())
     }
 
+    /// What `saga` has provisioned and still wants, in the order of its making: what a saga that
+    /// changes or removes it goes by.
+    ///
+    /// # Errors
+    /// If the store cannot be read: transient, and nothing was done.
+    pub async fn provisioned(&self, saga: SagaId) -> Result<Vec<Provisioned>, StepError> {
+        let rows = self.0.store.provisioned(Some(saga)).await;
+        let rows = rows.map_err(|error| StepError::transient(error).clean())?;
+        Ok(rows.into_iter().filter(|row| row.closed_at.is_none()).collect())
+    }
+
     /// Says how far it is, `done` of `total`; shown by live views, not stored.
     pub fn progress(&self, done: u64, total: u64) {
         self.0.progress.set(self.0.saga, self.0.step, (done, total));
@@ -133,5 +147,12 @@ impl Attempt {
         code: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StepError> {
         Ok(self.0.threads.spawn_blocking(code).await?)
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { saga, step, name, phase, number, .. } = &*self.0;
+        write!(f, "Attempt {number} to {} step {step} `{name}` of {saga}", phase.name())
     }
 }

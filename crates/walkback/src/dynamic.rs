@@ -101,7 +101,7 @@ pub(crate) struct Dynamic<D>(pub(crate) D);
 fn done(context: Context) -> Result<Done, StepError> {
     let output =
         context.into_output().map_err(|e| StepError::permanent(format_args!("output: {e}")))?;
-    Ok(Done { output: check_output(output)?, provisions: None })
+    Ok(Done::plain(check_output(output)?))
 }
 
 impl<D: DynamicStep> AnyStep for Dynamic<D> {
@@ -139,7 +139,7 @@ impl<D: DynamicStep> AnyStep for Dynamic<D> {
 
     fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
         let output = check_output(output.clone()).map_err(|error| vec![error.to_string()])?;
-        Ok(Done { output, provisions: None })
+        Ok(Done::plain(output))
     }
 
     fn execute(self: Arc<Self>, attempt: Attempt, mut context: Context) -> Body<Done> {

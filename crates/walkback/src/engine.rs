@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, RwLock, oneshot};
 
 use crate::clock::{Clock, SystemClock};
-use crate::desired::Provisioned;
+use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{Row, Writer};
@@ -235,6 +235,24 @@ impl Engine {
             self.0.stored(id).await?;
         }
         Ok(self.0.store.provisioned(id).await?)
+    }
+
+    /// Everything that sagas have provisioned or a survey has seen, what is gone by now included, by
+    /// provider, kind and id there.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn list_resources(&self) -> Result<Vec<Resource>, Error> {
+        Ok(self.0.store.resources().await?)
+    }
+
+    /// Takes in what a provider says exists. What was there before the survey began and is not in it
+    /// is missing; what was missing already is gone: a list may overlook something once.
+    ///
+    /// # Errors
+    /// If the store cannot be used; nothing is taken in then.
+    pub async fn record_survey(&self, survey: Survey) -> Result<Observed, Error> {
+        Ok(self.0.store.observe(survey).await?)
     }
 
     /// A saga's ledger from row `from` on.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::context::Context;
-use crate::desired::Provision;
+use crate::desired::{Change, Provision};
 use crate::error::StepError;
 use crate::json::Json;
 use crate::limits;
@@ -23,11 +23,19 @@ use crate::wiring::Form;
 
 pub(crate) type Body<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
 
-/// What an `execute` put out, and what that provisions.
+/// What an `execute` put out, and what that provisions and changes.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) output: Json,
     pub(crate) provisions: Option<Provision>,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Done {
+    /// An output that says nothing of what is provisioned.
+    pub(crate) fn plain(output: Json) -> Self {
+        Self { output, provisions: None, changes: Vec::new() }
+    }
 }
 
 /// A step without its types.
@@ -65,6 +73,10 @@ pub(crate) trait AnyStep: Send + Sync {
     /// # Errors
     /// Every way in which it could not be the step's.
     fn adopt(&self, output: &Json) -> Result<Done, Vec<String>>;
+    /// What an output that is stored of it had changed in what is provisioned.
+    fn changes(&self, _output: &Json) -> Vec<Change> {
+        Vec::new()
+    }
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done>;
     fn compensate(
         self: Arc<Self>,
@@ -79,6 +91,7 @@ type ExecuteFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<O> + Send + Sync>;
 type CompensateFn<I, O> = Box<dyn Fn(Attempt, I, Effect<O>) -> Body<()> + Send + Sync>;
 type ProbeFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<Probe<O>> + Send + Sync>;
 type ProvisionsFn<O> = Box<dyn Fn(&O) -> Option<Provision> + Send + Sync>;
+type ChangesFn<O> = Box<dyn Fn(&O) -> Vec<Change> + Send + Sync>;
 
 /// A step whose data has types.
 pub(crate) struct Typed<I, O> {
@@ -88,6 +101,7 @@ pub(crate) struct Typed<I, O> {
     pub(crate) compensate: Option<CompensateFn<I, O>>,
     pub(crate) probe: Option<ProbeFn<I, O>>,
     pub(crate) provisions: ProvisionsFn<O>,
+    pub(crate) changes: ChangesFn<O>,
     input_schema: Value,
     output_schema: Value,
     form: OnceLock<Option<Form>>,
@@ -129,6 +143,7 @@ where
             compensate: None,
             probe: None,
             provisions: Box::new(|_| None),
+            changes: Box::new(|_| Vec::new()),
             input_schema: schema::<I>(SchemaSettings::default()),
             output_schema: schema::<O>(SchemaSettings::default().for_serialize()),
             form: OnceLock::new(),
@@ -160,11 +175,11 @@ where
     }
 
     fn done(&self, output: &O) -> Result<Done, StepError> {
-        let provisions = (self.provisions)(output);
+        let (provisions, changes) = ((self.provisions)(output), (self.changes)(output));
         let json =
             Json::of(output).map_err(|e| StepError::permanent(format_args!("output: {e}")))?;
         let json = if json.as_str() == "null" { Json::empty_object() } else { json };
-        Ok(Done { output: check_output(json)?, provisions })
+        Ok(Done { output: check_output(json)?, provisions, changes })
     }
 }
 
@@ -228,7 +243,12 @@ where
             return Err(violations.iter().map(ToString::to_string).collect());
         }
         let typed = Self::output(&json).map_err(|error| one(error.to_string()))?;
-        Ok(Done { provisions: (self.provisions)(&typed), output: json })
+        let (provisions, changes) = ((self.provisions)(&typed), (self.changes)(&typed));
+        Ok(Done { output: json, provisions, changes })
+    }
+
+    fn changes(&self, output: &Json) -> Vec<Change> {
+        Self::output(output).map(|output| (self.changes)(&output)).unwrap_or_default()
     }
 
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done> {
@@ -290,6 +310,8 @@ pub(crate) fn of_step<S: Step>(step: S) -> impl AnyStep {
             Box::pin(async move { step.probe(attempt, input).await })
         })
     });
-    typed.provisions = Box::new(move |output| step.provisions(output));
+    let own = Arc::clone(&step);
+    typed.provisions = Box::new(move |output| own.provisions(output));
+    typed.changes = Box::new(move |output| step.changes(output));
     typed
 }

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::definition::Definition;
+use crate::desired::{Change, RecordChange};
 use crate::dynamic::{Dynamic, DynamicStep};
 use crate::erased::AnyStep;
 use crate::into_step::IntoStep;
 use crate::json::Json;
+use crate::machine::{Made, State};
 use crate::options::Options;
+use crate::plan::StepIdx;
 use crate::recipe::{StepRef, Steps};
 use crate::saga::Saga;
+use crate::time::Timestamp;
 use crate::wiring::Form;
 
 mod describe;
@@ -160,6 +164,26 @@ impl Registry {
     /// The options of this use of a step; the defaults, if the step is unknown here.
     pub(crate) fn options(&self, used: &StepRef) -> Options {
         self.find(&used.step).map(|known| known.options(used)).unwrap_or_default()
+    }
+
+    /// What the steps of a run have changed in what is provisioned, and that stands.
+    pub(crate) fn changed(&self, state: &State) -> Vec<Change> {
+        (0..state.plan().len()).flat_map(|step| self.changed_by(state, step)).collect()
+    }
+
+    /// What this step has changed.
+    fn changed_by(&self, state: &State, step: StepIdx) -> Vec<Change> {
+        let Made::Known(output) = state.step(step).made() else { return Vec::new() };
+        let known = self.find(&state.plan().step(step).step);
+        known.map(|known| known.changes(output)).unwrap_or_default()
+    }
+
+    /// What the undo of this step takes back of what is provisioned.
+    pub(crate) fn undone(&self, state: &State, step: StepIdx, at: Timestamp) -> Vec<RecordChange> {
+        let restore = |change| RecordChange::Restore { change, at };
+        let mut records = vec![RecordChange::Close { step, at }];
+        records.extend(self.changed_by(state, step).into_iter().map(restore));
+        records
     }
 
     pub(crate) fn find_kind(&self, kind: &str) -> Option<&Kind> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attempt::Attempt;
-use crate::desired::Provision;
+use crate::desired::{Change, Provision};
 use crate::error::StepError;
 use crate::options::Options;
 
@@ -88,6 +88,12 @@ pub trait Step: Send + Sync + 'static {
     /// What an output provisions, if it is something to keep a record of.
     fn provisions(&self, _output: &Self::Output) -> Option<Provision> {
         None
+    }
+
+    /// What an output says has changed in what is provisioned, other runs' included: written with the
+    /// step's success, taken back with its undo.
+    fn changes(&self, _output: &Self::Output) -> Vec<Change> {
+        Vec::new()
     }
 }
 

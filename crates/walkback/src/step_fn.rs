@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attempt::Attempt;
-use crate::desired::Provision;
+use crate::desired::{Change, Provision};
 use crate::erased::Typed;
 use crate::error::StepError;
 use crate::options::Options;
@@ -104,6 +104,13 @@ where
         provisions: impl Fn(&O) -> Option<Provision> + Send + Sync + 'static,
     ) -> Self {
         self.typed.provisions = Box::new(provisions);
+        self
+    }
+
+    /// What its output says has changed in what is provisioned, other runs' included (rule S19).
+    #[must_use]
+    pub fn changes(mut self, changes: impl Fn(&O) -> Vec<Change> + Send + Sync + 'static) -> Self {
+        self.typed.changes = Box::new(changes);
         self
     }
 }

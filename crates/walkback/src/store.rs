@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::desired::{Provisioned, RecordChange};
+use crate::desired::{Observed, Provisioned, RecordChange, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::{Row, RowHash};
@@ -90,13 +90,19 @@ pub trait Coordination: Send + Sync {
     fn version(&self) -> Answer<'_, u64>;
 }
 
-/// What runs have provisioned.
+/// What runs have provisioned, and what the provider says exists.
 pub trait Records: Send + Sync {
     /// What `saga` (or every run) has provisioned, what is closed included.
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>>;
 
     /// Every run's open rows for what `saga` has a row open for, its own among them.
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>>;
+
+    /// Takes in what a provider says exists.
+    fn observe(&self, survey: Survey) -> Answer<'_, Observed>;
+
+    /// Everything that was provisioned or seen, what is gone included, by provider, kind and id.
+    fn resources(&self) -> Answer<'_, Vec<Resource>>;
 }
 
 /// Runs that nobody needs any more.
@@ -261,7 +267,7 @@ pub struct Transition {
     pub rows: Vec<Row>,
     /// The head after them.
     pub head: Head,
-    /// Rows of `cloud_provisioned` to open or close.
+    /// Rows of `cloud_provisioned` to open, change or close.
     pub records: Vec<RecordChange>,
     /// Whether the owner lets go.
     pub release: bool,
@@ -282,7 +288,7 @@ impl Transition {
 pub enum Appended {
     /// It was.
     Applied,
-    /// The claim or the length was no longer true; nothing was written.
+    /// The claim, the length or a version was no longer true; nothing was written.
     Refused,
 }
 

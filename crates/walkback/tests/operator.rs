@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 #![expect(clippy::panic, reason = "a test reports by panic")]
 
+#[path = "operator/changes.rs"]
+mod changes;
 #[path = "operator/editing.rs"]
 mod editing;
 #[path = "operator/hook.rs"]

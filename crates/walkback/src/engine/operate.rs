@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::desired::RecordChange;
+use crate::desired::{Change, Provisioned, RecordChange};
 use crate::engine::{Engine, Inner};
 use crate::error::{Error, Mistakes};
 use crate::json::Json;
@@ -151,9 +151,10 @@ impl Engine {
                 Verdict::Fits => {}
             }
             if request == Request::Rollback {
-                self.check_owner(id).await?;
+                self.check_owner(&run).await?;
             }
             let outside = self.outside(&run, operation, &request, asked)?;
+            self.0.check_versions(&outside.records).await?;
             if self.0.write_unclaimed(run, outside, Some(asked)).await? == Appended::Applied {
                 return Ok(true);
             }
@@ -210,7 +211,7 @@ impl Engine {
                 self.0.denied(run, *step, asked).into()
             }
             (Request::Resolve(step), _) => Outside {
-                records: vec![RecordChange::Close { step: *step, at: now }],
+                records: self.0.registry.undone(&run.state, *step, now),
                 ..Event::Resolved { step: *step }.into()
             },
             (Request::Rollback, _) => {
@@ -225,13 +226,24 @@ impl Engine {
         })
     }
 
-    /// Whether nobody else owns by now what the saga made (rule S13).
-    async fn check_owner(&self, id: SagaId) -> Result<(), Error> {
+    /// Whether nobody else owns by now what the saga made, or has changed what it changed (rule S13).
+    async fn check_owner(&self, run: &Run) -> Result<(), Error> {
+        let id = run.spec.id;
+        let forbids = |row: &Provisioned, owner| {
+            let what = format!("{} `{}`", row.what.kind, row.what.external_id);
+            Error::NotTheOwner { id, what, owner }
+        };
         for row in self.0.store.owners(id).await? {
             if row.forbids_rollback(id) {
-                let what = format!("{} `{}`", row.what.kind, row.what.external_id);
-                let owner = (row.saga_id != id).then_some(row.saga_id);
-                return Err(Error::NotTheOwner { id, what, owner });
+                let other = (row.saga_id != id).then_some(row.saga_id);
+                return Err(forbids(&row, other.or(row.changed_by)));
+            }
+        }
+        for change in self.0.registry.changed(&run.state) {
+            let rows = self.0.store.provisioned(Some(change.saga_id)).await?;
+            let row = rows.iter().rfind(|row| row.is_row_of(&change));
+            if let Some(row) = row.filter(|row| !row.was_changed(&change, id)) {
+                return Err(forbids(row, row.changed_by));
             }
         }
         Ok(())
@@ -239,6 +251,30 @@ impl Engine {
 }
 
 impl Inner {
+    /// The first of these changes that comes too late, for people.
+    pub(crate) async fn moved_on(&self, changes: &[Change]) -> Result<Option<String>, Error> {
+        for change in changes {
+            let rows = self.store.provisioned(Some(change.saga_id)).await?;
+            if !rows.iter().any(|row| row.takes(change)) {
+                let (step, saga, version) = (change.step_idx, change.saga_id, change.spec_version);
+                let by = rows.iter().rfind(|row| row.is_row_of(change));
+                let by = by.and_then(|row| row.changed_by).map(|by| format!(", by saga {by}"));
+                let by = by.unwrap_or_default();
+                return Ok(Some(format!(
+                    "what step {step} of saga {saga} made has moved on from version {version}{by}"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what is to be changed by hand is as it is thought to be.
+    async fn check_versions(&self, records: &[RecordChange]) -> Result<(), Error> {
+        let swaps: Vec<_> = records.iter().filter_map(RecordChange::swap).cloned().collect();
+        let moved = self.moved_on(&swaps).await?;
+        moved.map_or(Ok(()), |why| Err(mistake(why).into()))
+    }
+
     /// A step that a person did: its output must be one that the step could have put out.
     fn completed_by_hand(&self, run: &Run, step: StepIdx, output: &Json) -> Result<Outside, Error> {
         let used = run.state.plan().step(step);
@@ -257,8 +293,10 @@ impl Inner {
         check_context(run, &done.output)?;
         let at = self.clock.now();
         let opened = done.provisions.map(|what| RecordChange::Open { step, what, at });
+        let swaps = done.changes.into_iter().map(|change| RecordChange::Swap { change, at });
+        let records = opened.into_iter().chain(swaps).collect();
         let event = Event::StepCompleted { step, output: done.output, by: By::Hand };
-        Ok(Outside { records: opened.into_iter().collect(), ..event.into() })
+        Ok(Outside { records, ..event.into() })
     }
 
     /// Edits must leave inputs that the steps could have been started with.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::desired::{Provisioned, RecordChange};
+use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
@@ -13,6 +13,10 @@ use crate::store::{
     WorkerInfo,
 };
 use crate::time::Timestamp;
+
+mod records;
+
+use records::CloudRecords;
 
 /// A store without any durability.
 ///
@@ -26,7 +30,7 @@ pub struct MemoryStore(Arc<Mutex<Kept>>);
 struct Kept {
     runs: BTreeMap<SagaId, KeptRun>,
     keys: HashMap<String, SagaId>,
-    provisioned: Vec<Provisioned>,
+    records: CloudRecords,
     tombstones: HashMap<SagaId, Tombstone>,
     /// Who works here: any number, as every claim is fenced.
     workers: Vec<WorkerId>,
@@ -93,8 +97,10 @@ impl Kept {
         if !ours || kept.run.head.len != transition.expected_len {
             return Appended::Refused;
         }
-        let forbids = |row: &Provisioned| row.forbids_rollback(id);
-        if transition.sole_owner && owners(&self.provisioned, id).any(forbids) {
+        if !self.records.take(&transition.records) {
+            return Appended::Refused;
+        }
+        if transition.sole_owner && self.records.forbid_rollback(id) {
             return Appended::Refused;
         }
         kept.run.rows.extend(transition.rows);
@@ -103,7 +109,7 @@ impl Kept {
         if transition.release {
             kept.disown();
         }
-        transition.records.into_iter().for_each(|change| self.record(id, change));
+        transition.records.into_iter().for_each(|change| self.records.change(id, change));
         Appended::Applied
     }
 
@@ -112,7 +118,7 @@ impl Kept {
         let (id, status) = (kept.run.spec.id, kept.run.head.status);
         matches!(status, Status::Completed | Status::RolledBack)
             && kept.owner.is_none()
-            && owners(&self.provisioned, id).next().is_none()
+            && self.records.owners(id).next().is_none()
     }
 
     fn prune(&mut self, stone: Tombstone) -> Appended {
@@ -125,36 +131,10 @@ impl Kept {
         }
         self.runs.remove(&stone.id);
         self.keys.retain(|_, id| *id != stone.id);
-        self.provisioned.retain(|row| row.saga_id != stone.id);
+        self.records.forget(stone.id);
         self.tombstones.insert(stone.id, stone);
         Appended::Applied
     }
-
-    fn record(&mut self, saga_id: SagaId, change: RecordChange) {
-        match change {
-            RecordChange::Open { step, what, at } => self.provisioned.push(Provisioned {
-                saga_id,
-                step_idx: step,
-                what,
-                spec_version: 1,
-                created_at: at,
-                closed_at: None,
-            }),
-            RecordChange::Close { step, at } => {
-                let open = |row: &&mut Provisioned| {
-                    row.saga_id == saga_id && row.step_idx == step && row.closed_at.is_none()
-                };
-                self.provisioned.iter_mut().filter(open).for_each(|row| row.closed_at = Some(at));
-            }
-        }
-    }
-}
-
-/// Every run's open rows for what `saga` has a row open for.
-fn owners(rows: &[Provisioned], saga: SagaId) -> impl Iterator<Item = &Provisioned> {
-    let open = |row: &&Provisioned| row.closed_at.is_none();
-    let own: Vec<_> = rows.iter().filter(open).filter(|row| row.saga_id == saga).collect();
-    rows.iter().filter(open).filter(move |row| own.iter().any(|own| own.what.is(&row.what)))
 }
 
 fn fits(run: &StoredRun, filter: &Filter) -> bool {
@@ -329,13 +309,21 @@ impl Retention for MemoryStore {
 
 impl Records for MemoryStore {
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
-        self.answer(|kept| {
-            let rows = kept.provisioned.iter();
-            rows.filter(|row| saga.is_none_or(|id| row.saga_id == id)).cloned().collect()
-        })
+        self.answer(|kept| kept.records.provisioned(saga))
     }
 
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
-        self.answer(|kept| owners(&kept.provisioned, saga).cloned().collect())
+        self.answer(|kept| {
+            let records = &kept.records;
+            records.owners(saga).map(|row| records.shown(row)).collect()
+        })
+    }
+
+    fn observe(&self, survey: Survey) -> Answer<'_, Observed> {
+        self.answer(|kept| kept.records.observe(survey))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.answer(|kept| kept.records.resources())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::desired::Provisioned;
+use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
@@ -23,6 +23,7 @@ mod migrate;
 mod prune;
 mod read;
 mod readers;
+mod records;
 mod write;
 mod writer;
 
@@ -288,11 +289,19 @@ impl Coordination for SqliteStore {
 
 impl Records for SqliteStore {
     fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
-        self.0.readers.read(move |connection| read::provisioned(connection, saga))
+        self.0.readers.read(move |connection| records::provisioned(connection, saga))
     }
 
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
-        self.0.readers.read(move |connection| read::owners(connection, saga))
+        self.0.readers.read(move |connection| records::owners(connection, saga))
+    }
+
+    fn observe(&self, survey: Survey) -> Answer<'_, Observed> {
+        self.0.writer.submit(move |connection| records::observe(connection, &survey))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.0.readers.read(records::resources)
     }
 }
 

@@ -16,6 +16,8 @@ use crate::testing::conformance::maker::{
 use crate::testing::conformance::prune::stone;
 use crate::time::Timestamp;
 
+mod records;
+
 /// Calls of one comparison.
 const CALLS: u64 = 60;
 
@@ -64,7 +66,7 @@ fn same<T: PartialEq + Debug>(
 
 impl Pair {
     async fn call(&mut self) -> Result<(), String> {
-        match self.chance.below(13) {
+        match self.chance.below(14) {
             0 | 1 => self.start().await,
             2 | 3 => self.claim().await,
             4 | 5 => self.append().await,
@@ -73,6 +75,7 @@ impl Pair {
             8 => self.list().await,
             9 => self.nudged().await,
             10 => self.prune().await,
+            11 => self.survey().await,
             _ => self.look().await,
         }
     }
@@ -162,6 +165,8 @@ impl Pair {
         let mut run = self.runs[at].run.clone();
         let mut next = transition(&mut run, &events, None);
         next.release = self.chance.once_in(3);
+        let sagas: Vec<SagaId> = self.runs.iter().map(|both| both.run.spec.id).collect();
+        next.records = records::changes(&mut self.chance, &sagas);
         if self.chance.once_in(4) {
             next.expected_len += 1;
         }
@@ -171,6 +176,16 @@ impl Pair {
             self.runs[at].run = run;
         }
         Ok(())
+    }
+
+    async fn survey(&mut self) -> Result<(), String> {
+        let survey = records::survey(&mut self.chance);
+        let one = self.stores.0.observe(survey.clone()).await;
+        same("observe", one, self.stores.1.observe(survey).await)?;
+        let one = self.stores.0.resources().await;
+        same("resources", one, self.stores.1.resources().await)?;
+        let one = self.stores.0.provisioned(None).await;
+        same("provisioned", one, self.stores.1.provisioned(None).await).map(drop)
     }
 
     async fn append_outside(&mut self) -> Result<(), String> {

@@ -13,6 +13,7 @@ use crate::testing::conformance::maker::must;
 mod append;
 mod bytes;
 mod calls;
+mod changes;
 mod claim;
 mod kinds;
 mod list;
@@ -20,6 +21,7 @@ pub(super) mod maker;
 pub(super) mod prune;
 mod records;
 mod start;
+mod surveys;
 mod together;
 
 /// A store for one case, and whatever has to live as long (a temporary directory).
@@ -270,6 +272,19 @@ suite! { $
         a_row_parked_ledger_full_comes_back
         a_row_hook_delivered_comes_back
         a_row_hook_failed_comes_back;
+    changes:
+        another_run_may_change_what_was_made
+        a_change_that_comes_too_late_writes_nothing
+        another_run_may_remove_what_was_made
+        a_change_is_taken_back
+        a_removal_is_taken_back
+        what_somebody_changed_since_is_not_taken_back;
+    surveys:
+        what_is_seen_is_kept
+        what_was_made_is_no_news_and_is_wanted
+        what_is_missing_twice_is_gone
+        what_comes_back_was_only_overlooked
+        what_is_made_during_a_survey_is_not_missed;
     records:
         a_record_is_opened_with_its_row
         a_record_is_closed_with_its_row

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::desired::Provisioned;
+use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::store::{
@@ -347,5 +347,13 @@ impl Records for Faulty {
 
     fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
         self.call(move |store| store.owners(saga))
+    }
+
+    fn observe(&self, survey: Survey) -> Answer<'_, Observed> {
+        self.call(move |store| store.observe(survey))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.call(|store| store.resources())
     }
 }

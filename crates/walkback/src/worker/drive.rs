@@ -153,6 +153,7 @@ impl Drive {
     async fn commit(&mut self, occasion: Occasion) -> Result<Option<(Vec<Start>, bool)>, Error> {
         loop {
             let expected_len = self.run.tip.len;
+            self.fail_what_comes_too_late().await?;
             let Drafted { rows, records, starts } = self.draft(occasion)?;
             let idle = self.under_way.is_empty() && starts.is_empty();
             let release = occasion == Occasion::Leave || idle && !self.due_now();
@@ -175,6 +176,18 @@ impl Drive {
                 Written::Lost => return Ok(None),
             }
         }
+    }
+
+    /// A success that changes what somebody else has changed in the meantime is none; what was done
+    /// has to be undone.
+    async fn fail_what_comes_too_late(&mut self) -> Result<(), Error> {
+        for (_, ended) in &mut self.ended {
+            let Outcome::Executed(Ok(done)) = &ended.outcome else { continue };
+            if let Some(why) = self.engine.moved_on(&done.changes).await? {
+                ended.outcome = Outcome::Executed(Err(StepError::permanent(why)));
+            }
+        }
+        Ok(())
     }
 
     fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
@@ -265,9 +278,8 @@ impl Drive {
         let Some(step) = self.engine.registry.find(&used.step) else { return };
         let options = step.options(used);
         let stop = CancellationToken::new();
-        let progress = self.engine.progress.clone();
         let now = self.engine.clock.now();
-        let body = Performance::new(&self.run, start, step, &options, stop.clone(), progress, now);
+        let body = Performance::new(&self.engine, &self.run, start, step, &options, stop.clone());
         let limit = if start.phase == Phase::Compensate {
             options.compensate_timeout
         } else {

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use crate::attempt::{Attempt, Facts};
 use crate::context::Context;
+use crate::engine::Inner;
 use crate::erased::{AnyStep, Body, Done};
 use crate::error::{Kind, StepError};
 use crate::id::Phase;
@@ -16,10 +17,8 @@ use crate::json::Json;
 use crate::machine::Made;
 use crate::options::Options;
 use crate::plan::StepIdx;
-use crate::progress::Progress;
 use crate::run::Run;
 use crate::step::{Effect, Probe};
-use crate::time::Timestamp;
 
 /// How long a body that was told to stop may take to return before it is dropped.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -83,14 +82,14 @@ pub(super) struct Performance {
 
 impl Performance {
     pub(super) fn new(
+        engine: &Inner,
         run: &Run,
         start: Start,
         step: &Arc<dyn AnyStep>,
         options: &Options,
         stop: CancellationToken,
-        progress: Progress,
-        now: Timestamp,
     ) -> Self {
+        let now = engine.clock.now();
         let state = run.state.step(start.step);
         let threads = TaskTracker::new();
         let back = start.phase == Phase::Compensate;
@@ -109,7 +108,8 @@ impl Performance {
                 .unwrap_or_default(),
             stop: stop.clone(),
             threads: threads.clone(),
-            progress,
+            progress: engine.progress.clone(),
+            store: Arc::clone(&engine.store),
             stderr: std::sync::Mutex::default(),
         });
         let made = match state.made() {

@@ -2,7 +2,7 @@
 //! nothing that the machine or its policies do not decide.
 
 use crate::builtin::goes_on;
-use crate::desired::RecordChange;
+use crate::desired::{Change, RecordChange};
 use crate::erased::Done;
 use crate::error::{Error, Kind, StepError};
 use crate::id::{Phase, chance};
@@ -70,7 +70,7 @@ impl<'a> Draft<'a> {
                 None => return Ok(()),
             },
             Outcome::Compensated(Ok(())) => {
-                self.records.push(RecordChange::Close { step, at: self.now });
+                self.records.extend(self.registry.undone(&self.run.state, step, self.now));
                 Event::UndoCompleted { step }
             }
             Outcome::Compensated(Err(error)) => self.undo_failed(step, error),
@@ -90,9 +90,12 @@ impl<'a> Draft<'a> {
             let error = if by == By::Signal { error.clean() } else { error };
             return self.execute_failed(step, &error);
         }
+        let at = self.now;
         if let Some(what) = done.provisions.clone() {
-            self.records.push(RecordChange::Open { step, what, at: self.now });
+            self.records.push(RecordChange::Open { step, what, at });
         }
+        let swap = |change: &Change| RecordChange::Swap { change: change.clone(), at };
+        self.records.extend(done.changes.iter().map(swap));
         Event::StepCompleted { step, output: done.output.clone(), by }
     }
 
@@ -223,7 +226,7 @@ impl<'a> Draft<'a> {
             Command::ProbeBack { step } => return Ok(start(*step, Phase::Probe, true)),
             Command::Deliver { step } => {
                 let Some(output) = state.signal_for(*step) else { return Ok(None) };
-                let done = Done { output, provisions: None };
+                let done = Done::plain(output);
                 (self.completed(*step, &done, By::Signal), None)
             }
             Command::Expire { step, .. } if goes_on(state.plan().step(*step)) => {

@@ -2,9 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, ToSql, params};
 
-use crate::desired::{Provision, Provisioned};
 use crate::id::SagaId;
-use crate::json::Json;
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{
     HEAD, HEAD_COLUMNS, LEDGER, SPEC, SPEC_COLUMNS, claim_id, head as decode_head, ledger_row,
@@ -124,46 +122,4 @@ pub(super) fn calls(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let call = |row: &SqlRow<'_>| Ok((saga_id(row, 0)?, moment(row, 1)?.unwrap_or_default()));
     calls.query_map([limit], call)?.collect()
-}
-
-const PROVISIONED: &str = "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, \
-    r.region, p.spec, p.spec_version, p.created_at, p.closed_at FROM cloud_provisioned p \
-    JOIN cloud_resources r USING (resource_no)";
-
-pub(super) fn provisioned(
-    connection: &Connection,
-    saga: Option<SagaId>,
-) -> rusqlite::Result<Vec<Provisioned>> {
-    let sql = format!("{PROVISIONED} WHERE ?1 IS NULL OR p.saga_id = ?1 ORDER BY p.provisioned_no");
-    let mut rows = connection.prepare_cached(&sql)?;
-    rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
-}
-
-/// Every run's open rows for what `saga` has a row open for.
-pub(super) fn owners(connection: &Connection, saga: SagaId) -> rusqlite::Result<Vec<Provisioned>> {
-    let sql = format!(
-        "{PROVISIONED} WHERE p.closed_at IS NULL AND p.resource_no IN (SELECT resource_no \
-         FROM cloud_provisioned WHERE saga_id = ?1 AND closed_at IS NULL) ORDER BY p.provisioned_no"
-    );
-    let mut rows = connection.prepare_cached(&sql)?;
-    rows.query_map([saga.to_string()], provisioned_row)?.collect()
-}
-
-fn provisioned_row(row: &SqlRow<'_>) -> rusqlite::Result<Provisioned> {
-    let spec: String = row.get(7)?;
-    Ok(Provisioned {
-        saga_id: saga_id(row, 0)?,
-        step_idx: row.get(1)?,
-        what: Provision {
-            provider: row.get(2)?,
-            kind: row.get(3)?,
-            external_id: row.get(4)?,
-            name: row.get(5)?,
-            region: row.get(6)?,
-            spec: Json::parse(spec).unwrap_or_else(|_| Json::empty_object()),
-        },
-        spec_version: row.get::<_, i64>(8)?.cast_unsigned(),
-        created_at: moment(row, 9)?.unwrap_or_default(),
-        closed_at: moment(row, 10)?,
-    })
 }

@@ -2,11 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use crate::desired::RecordChange;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
-use crate::store::sqlite::read;
+use crate::store::sqlite::records;
 use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
 
 /// Accepts a run, unless its key is known.
@@ -122,6 +121,9 @@ pub(super) fn append(
     claim: &Claim,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
+    if !records::take(connection, &transition.records)? {
+        return Ok(Appended::Refused);
+    }
     let Transition { expected_len, head, release, .. } = transition;
     let changed = connection
         .prepare_cached(
@@ -146,7 +148,7 @@ pub(super) fn append(
         return Ok(Appended::Refused);
     }
     insert_rows(connection, claim.place, &transition.rows)?;
-    change_records(connection, claim.saga, &transition.records)?;
+    records::change(connection, claim.saga, &transition.records)?;
     Ok(Appended::Applied)
 }
 
@@ -156,8 +158,11 @@ pub(super) fn append_unclaimed(
     id: SagaId,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
+    if !records::take(connection, &transition.records)? {
+        return Ok(Appended::Refused);
+    }
     if transition.sole_owner
-        && read::owners(connection, id)?.iter().any(|row| row.forbids_rollback(id))
+        && records::owners(connection, id)?.iter().any(|row| row.forbids_rollback(id))
     {
         return Ok(Appended::Refused);
     }
@@ -190,50 +195,6 @@ pub(super) fn append_unclaimed(
         .optional()?;
     let Some(run_no) = run_no else { return Ok(Appended::Refused) };
     insert_rows(connection, run_no, &transition.rows)?;
-    change_records(connection, id, &transition.records)?;
+    records::change(connection, id, &transition.records)?;
     Ok(Appended::Applied)
-}
-
-/// Opens and closes rows of `cloud_provisioned`, in the commit of the step (rule S19).
-fn change_records(
-    connection: &Connection,
-    saga: SagaId,
-    changes: &[RecordChange],
-) -> rusqlite::Result<()> {
-    for change in changes {
-        match change {
-            RecordChange::Open { step, what, at } => {
-                let at = at.as_micros();
-                let resource: i64 = connection
-                    .prepare_cached(
-                        "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
-                         first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
-                         ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
-                         last_seen = excluded.last_seen, gone_at = NULL RETURNING resource_no",
-                    )?
-                    .query_row(
-                        params![
-                            what.provider,
-                            what.kind,
-                            what.external_id,
-                            what.name,
-                            what.region,
-                            at
-                        ],
-                        |row| row.get(0),
-                    )?;
-                let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \
-                           spec_version, status, created_at, updated_at) \
-                           VALUES (?1, ?2, ?3, ?4, 1, 'live', ?5, ?5)";
-                let spec = what.spec.as_str();
-                execute(connection, sql, params![resource, saga.to_string(), step, spec, at])?;
-            }
-            RecordChange::Close { step, at } => {
-                let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?3, \
-                           closed_at = ?3 WHERE saga_id = ?1 AND step_idx = ?2 AND closed_at IS NULL";
-                execute(connection, sql, params![saga.to_string(), step, at.as_micros()])?;
-            }
-        }
-    }
-    Ok(())
 }

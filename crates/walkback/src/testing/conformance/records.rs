@@ -13,7 +13,7 @@ use crate::testing::conformance::maker::{
 
 type Under = Arc<dyn Store>;
 
-fn made(name: &str) -> Provision {
+pub(super) fn made(name: &str) -> Provision {
     let what = Provision::new("cloud", "vpc", name, json(r#"{"cidr":"10.0.0.0/16"}"#));
     Provision { name: Some(name.to_owned()), region: Some("ams3".to_owned()), ..what }
 }

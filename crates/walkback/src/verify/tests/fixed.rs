@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::desired::Provisioned;
+use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::{Row, Tip, Writer, root_hash};
@@ -91,6 +91,14 @@ impl Records for Fixed {
     }
 
     fn owners(&self, _: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        no()
+    }
+
+    fn observe(&self, _: Survey) -> Answer<'_, Observed> {
+        no()
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
         no()
     }
 }

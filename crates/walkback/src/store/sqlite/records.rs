@@ -1,0 +1,261 @@
+//! What runs have provisioned, and what the provider says exists.
+
+use rusqlite::{Connection, Row as SqlRow, params};
+
+use crate::desired::{Change, Observed, Provision, Provisioned, RecordChange, Resource, Survey};
+use crate::id::SagaId;
+use crate::json::Json;
+use crate::store::sqlite::codec::{execute, moment, saga_id, signed};
+use crate::time::Timestamp;
+
+/// Whether every row that is to be swapped is as the change says it is before.
+pub(super) fn take(connection: &Connection, changes: &[RecordChange]) -> rusqlite::Result<bool> {
+    for change in changes.iter().filter_map(RecordChange::swap) {
+        let sql = "SELECT count(*) FROM cloud_provisioned WHERE saga_id = ?1 AND step_idx = ?2 \
+                   AND spec_version = ?3 AND changed_by IS ?4 AND spec = ?5 AND closed_at IS NULL";
+        let Change { saga_id, step_idx, spec_version, changed_by, before, .. } = change;
+        let (of, by) = (saga_id.to_string(), changed_by.map(|id| id.to_string()));
+        let row = params![of, step_idx, signed(*spec_version), by, before.as_str()];
+        let found: i64 = connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+        if found == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Opens, changes and closes rows of `cloud_provisioned`, in the commit of the step (rule S19).
+pub(super) fn change(
+    connection: &Connection,
+    saga: SagaId,
+    changes: &[RecordChange],
+) -> rusqlite::Result<()> {
+    for change in changes {
+        match change {
+            RecordChange::Open { step, what, at } => open(connection, saga, (*step, *at), what)?,
+            RecordChange::Close { step, at } => {
+                let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?3, \
+                           closed_at = ?3 WHERE saga_id = ?1 AND step_idx = ?2 \
+                           AND closed_at IS NULL RETURNING resource_no";
+                let row = params![saga.to_string(), step, at.as_micros()];
+                close(connection, sql, row, *at)?;
+            }
+            RecordChange::Swap { change: Change { after: Some(spec), .. }, at } => {
+                set(connection, saga, change, spec, *at)?;
+            }
+            RecordChange::Swap { change, at } => {
+                let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?5, \
+                           closed_at = ?5, spec_version = spec_version + 1, changed_by = ?4 \
+                           WHERE saga_id = ?1 AND step_idx = ?2 AND spec_version = ?3 \
+                           AND closed_at IS NULL RETURNING resource_no";
+                let Change { saga_id, step_idx, spec_version, .. } = change;
+                let (of, by) = (saga_id.to_string(), saga.to_string());
+                let row = params![of, step_idx, signed(*spec_version), by, at.as_micros()];
+                close(connection, sql, row, *at)?;
+            }
+            RecordChange::Restore { change, at } => restore(connection, saga, change, *at)?,
+        }
+    }
+    Ok(())
+}
+
+fn open(
+    connection: &Connection,
+    saga: SagaId,
+    (step, at): (usize, Timestamp),
+    what: &Provision,
+) -> rusqlite::Result<()> {
+    let at = at.as_micros();
+    let Provision { provider, kind, external_id, name, region, spec } = what;
+    let resource: i64 = connection
+        .prepare_cached(
+            "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
+             first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
+             ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
+             last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
+             RETURNING resource_no",
+        )?
+        .query_row(params![provider, kind, external_id, name, region, at], |row| row.get(0))?;
+    let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \
+               spec_version, status, created_at, updated_at) \
+               VALUES (?1, ?2, ?3, ?4, 1, 'live', ?5, ?5)";
+    execute(connection, sql, params![resource, saga.to_string(), step, spec.as_str(), at])?;
+    Ok(())
+}
+
+/// Closes the rows that `sql` closes; what nobody wants any more is gone.
+fn close(
+    connection: &Connection,
+    sql: &str,
+    with: impl rusqlite::Params,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut closed = connection.prepare_cached(sql)?;
+    let closed: Vec<i64> =
+        closed.query_map(with, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for resource in closed {
+        let sql = "UPDATE cloud_resources SET gone_at = ?2 WHERE resource_no = ?1 AND NOT EXISTS \
+                   (SELECT 1 FROM cloud_provisioned WHERE resource_no = ?1 AND closed_at IS NULL)";
+        execute(connection, sql, params![resource, at.as_micros()])?;
+    }
+    Ok(())
+}
+
+fn set(
+    connection: &Connection,
+    saga: SagaId,
+    change: &RecordChange,
+    spec: &Json,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let Some(Change { saga_id, step_idx, spec_version, .. }) = change.swap() else { return Ok(()) };
+    let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = spec_version + 1, \
+               updated_at = ?5, changed_by = ?6 WHERE saga_id = ?1 AND step_idx = ?2 \
+               AND spec_version = ?3 AND closed_at IS NULL";
+    let (of, by) = (saga_id.to_string(), saga.to_string());
+    let row = params![of, step_idx, signed(*spec_version), spec.as_str(), at.as_micros(), by];
+    execute(connection, sql, row)?;
+    Ok(())
+}
+
+/// Takes a change of `saga` back, unless somebody has changed the row since.
+fn restore(
+    connection: &Connection,
+    saga: SagaId,
+    change: &Change,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = ?3, changed_by = ?7, \
+               status = 'live', closed_at = NULL, updated_at = ?5 WHERE saga_id = ?1 \
+               AND step_idx = ?2 AND spec_version = ?3 + 1 AND changed_by = ?6 \
+               RETURNING resource_no";
+    let Change { saga_id, step_idx, spec_version, changed_by, before, .. } = change;
+    let (of, by, before_that) =
+        (saga_id.to_string(), saga.to_string(), changed_by.map(|id| id.to_string()));
+    let version = signed(*spec_version);
+    let row = params![of, step_idx, version, before.as_str(), at.as_micros(), by, before_that];
+    let mut restored = connection.prepare_cached(sql)?;
+    let restored: Vec<i64> =
+        restored.query_map(row, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for resource in restored {
+        let sql = "UPDATE cloud_resources SET gone_at = NULL WHERE resource_no = ?1";
+        execute(connection, sql, [resource])?;
+    }
+    Ok(())
+}
+
+const PROVISIONED: &str = "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, \
+    r.region, p.spec, p.spec_version, p.created_at, p.closed_at, p.changed_by FROM cloud_provisioned p \
+    JOIN cloud_resources r USING (resource_no)";
+
+pub(super) fn provisioned(
+    connection: &Connection,
+    saga: Option<SagaId>,
+) -> rusqlite::Result<Vec<Provisioned>> {
+    let sql = format!("{PROVISIONED} WHERE ?1 IS NULL OR p.saga_id = ?1 ORDER BY p.provisioned_no");
+    let mut rows = connection.prepare_cached(&sql)?;
+    rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
+}
+
+/// Every run's open rows for what `saga` has a row open for.
+pub(super) fn owners(connection: &Connection, saga: SagaId) -> rusqlite::Result<Vec<Provisioned>> {
+    let sql = format!(
+        "{PROVISIONED} WHERE p.closed_at IS NULL AND p.resource_no IN (SELECT resource_no \
+         FROM cloud_provisioned WHERE saga_id = ?1 AND closed_at IS NULL) ORDER BY p.provisioned_no"
+    );
+    let mut rows = connection.prepare_cached(&sql)?;
+    rows.query_map([saga.to_string()], provisioned_row)?.collect()
+}
+
+fn provisioned_row(row: &SqlRow<'_>) -> rusqlite::Result<Provisioned> {
+    let spec: String = row.get(7)?;
+    Ok(Provisioned {
+        saga_id: saga_id(row, 0)?,
+        step_idx: row.get(1)?,
+        what: Provision {
+            provider: row.get(2)?,
+            kind: row.get(3)?,
+            external_id: row.get(4)?,
+            name: row.get(5)?,
+            region: row.get(6)?,
+            spec: Json::parse(spec).unwrap_or_else(|_| Json::empty_object()),
+        },
+        spec_version: row.get::<_, i64>(8)?.cast_unsigned(),
+        created_at: moment(row, 9)?.unwrap_or_default(),
+        closed_at: moment(row, 10)?,
+        changed_by: row.get::<_, Option<String>>(11)?.and_then(|id| id.parse().ok()),
+    })
+}
+
+const SEEN: &str = "INSERT INTO cloud_resources (provider, kind, external_id, name, region, tags, \
+    observed_state, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) \
+    ON CONFLICT (provider, kind, external_id) DO UPDATE SET name = excluded.name, \
+    region = excluded.region, tags = excluded.tags, observed_state = excluded.observed_state, \
+    last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL";
+
+/// Takes in what a provider says exists. What was there before the survey began and is not in it is
+/// missing; what was missing already is gone.
+pub(super) fn observe(connection: &Connection, survey: &Survey) -> rusqlite::Result<Observed> {
+    let (begun, at) = (survey.begun_at.as_micros(), survey.at.as_micros());
+    let count = || {
+        let count = connection.prepare_cached("SELECT count(*) FROM cloud_resources");
+        count?.query_row([], |row| row.get::<_, i64>(0))
+    };
+    let known = count()?;
+    for seen in &survey.found {
+        let tags = Json::of(&seen.tags).unwrap_or_else(|_| Json::empty_object());
+        let (provider, state) = (&survey.provider, seen.state.as_str());
+        let row = params![
+            provider,
+            seen.kind,
+            seen.external_id,
+            seen.name,
+            seen.region,
+            tags.as_str(),
+            state,
+            at
+        ];
+        execute(connection, SEEN, row)?;
+    }
+    let new = usize::try_from(count()? - known).unwrap_or_default();
+    let kinds = Json::of(&survey.kinds).unwrap_or_else(|_| Json::empty_object());
+    let rest = "provider = ?1 AND kind IN (SELECT value FROM json_each(?2)) \
+                AND last_seen < ?3 AND gone_at IS NULL";
+    let gone = format!(
+        "UPDATE cloud_resources SET gone_at = ?4 WHERE {rest} AND missing_since IS NOT NULL"
+    );
+    let row = params![survey.provider, kinds.as_str(), begun, at];
+    let gone = execute(connection, &gone, row)?;
+    let missing = format!("UPDATE cloud_resources SET missing_since = ?4 WHERE {rest}");
+    let row = params![survey.provider, kinds.as_str(), begun, at];
+    let missing = execute(connection, &missing, row)?;
+    Ok(Observed { seen: survey.found.len(), new, missing, gone })
+}
+
+/// Everything that was ever seen.
+pub(super) fn resources(connection: &Connection) -> rusqlite::Result<Vec<Resource>> {
+    let sql = "SELECT r.provider, r.kind, r.external_id, r.name, r.region, r.tags, \
+        r.observed_state, r.first_seen, r.last_seen, r.missing_since, r.gone_at, \
+        (SELECT p.saga_id FROM cloud_provisioned p WHERE p.resource_no = r.resource_no \
+         AND p.closed_at IS NULL ORDER BY p.provisioned_no LIMIT 1) \
+        FROM cloud_resources r ORDER BY r.provider, r.kind, r.external_id";
+    let mut rows = connection.prepare_cached(sql)?;
+    rows.query_map([], |row| {
+        let text = |column: usize| row.get::<_, Option<String>>(column);
+        Ok(Resource {
+            provider: row.get(0)?,
+            kind: row.get(1)?,
+            external_id: row.get(2)?,
+            name: text(3)?,
+            region: text(4)?,
+            tags: serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default(),
+            state: text(6)?.and_then(|state| Json::parse(state).ok()),
+            first_seen: moment(row, 7)?.unwrap_or_default(),
+            last_seen: moment(row, 8)?.unwrap_or_default(),
+            missing_since: moment(row, 9)?,
+            gone_at: moment(row, 10)?,
+            wanted_by: text(11)?.and_then(|id| id.parse().ok()),
+        })
+    })?
+    .collect()
+}
