@@ -135,6 +135,30 @@ impl Client {
         self.call(Method::Post, path, Some(encode(Method::Post, path, body)?)).await
     }
 
+    /// Sets what is at `path` to `body`, whole: doing it again does no harm.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.call(Method::Put, path, Some(encode(Method::Put, path, body)?)).await
+    }
+
+    /// Sets the members of what is at `path` that `body` names.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.call(Method::Patch, path, Some(encode(Method::Patch, path, body)?)).await
+    }
+
     /// Deletes what is at `path`; says whether there was anything. That it was accepted does not mean
     /// that it is gone: look.
     ///

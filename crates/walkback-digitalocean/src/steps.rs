@@ -11,24 +11,32 @@ use walkback::{Attempt, Options, Registry, Retry, StepError};
 use crate::client::{ApiError, Class, Client};
 
 mod account;
+mod certificate;
+mod database;
 mod domain;
 mod droplet;
 mod firewall;
+mod load_balancer;
 mod named;
 mod project;
 mod reserved_ip;
 mod site;
+mod ssh_key;
 mod tag;
 mod volume;
 mod vpc;
 
 pub use account::CheckOrder;
+pub use certificate::{AwaitCertificate, CreateCertificate};
+pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSchema, TrustSite};
 pub use domain::{CreateRecord, EnsureDomain};
 pub use droplet::{AwaitDroplet, CreateDroplet};
 pub use firewall::CreateFirewall;
+pub use load_balancer::{AwaitLoadBalancer, CreateLoadBalancer, ServeHttps};
 pub use project::{AssignProject, CreateProject};
 pub use reserved_ip::{AssignIp, ReserveIp};
 pub use site::DescribeSite;
+pub use ssh_key::EnsureSshKey;
 pub use tag::CreateTag;
 pub use volume::{AttachVolume, CreateVolume};
 pub use vpc::CreateVpc;
@@ -37,6 +45,10 @@ pub use vpc::CreateVpc;
 const PROVIDER: &str = "digitalocean";
 /// How long lists may not show what is new.
 const SETTLE: Duration = Duration::from_secs(30);
+
+/// How long what was accepted may not be there: a droplet can vanish for good when there is no place for
+/// it.
+const VANISHED: Duration = Duration::from_mins(3);
 
 /// How long a body may take: it makes a few calls, and may stand in line for each.
 const TIME: Duration = Duration::from_mins(10);
@@ -64,12 +76,23 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(CheckOrder::new(cloud))
         .step(CreateProject::new(cloud))
         .step(CreateTag::new(cloud))
+        .step(EnsureSshKey::new(cloud))
         .step(CreateVpc::new(cloud))
         .step(CreateFirewall::new(cloud))
         .step(CreateVolume::new(cloud))
         .step(CreateDroplet::new(cloud))
         .step(AwaitDroplet::new(cloud))
         .step(AttachVolume::new(cloud))
+        .step(CreateDatabase::new(cloud))
+        .step(AwaitDatabase::new(cloud))
+        .step(CreateSchema::new(cloud))
+        .step(CreateDatabaseUser::new(cloud))
+        .step(TrustSite::new(cloud))
+        .step(CreateLoadBalancer::new(cloud))
+        .step(AwaitLoadBalancer::new(cloud))
+        .step(CreateCertificate::new(cloud))
+        .step(AwaitCertificate::new(cloud))
+        .step(ServeHttps::new(cloud))
         .step(ReserveIp::new(cloud))
         .step(AssignIp::new(cloud))
         .step(EnsureDomain::new(cloud))
@@ -96,6 +119,8 @@ macro_rules! on_account {
     )+};
 }
 use on_account;
+#[cfg(feature = "simulator")]
+pub(crate) use ssh_key::fingerprint;
 
 /// Nothing was done, and trying again would not help.
 fn refused<T>(why: impl std::fmt::Display) -> Result<T, StepError> {

@@ -97,7 +97,14 @@ fn class(status: u16, message: &str) -> Class {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let busy = ["pending event", "processes previous actions", "locked", "being processed"];
-    let there = ["already exists", "already in use", "not unique", "already attached", "duplicate"];
+    let there = [
+        "already exists",
+        "already in use",
+        "not unique",
+        "already attached",
+        "duplicate",
+        "name is not available",
+    ];
     let held = ["is assigned", "is attached", "members", "in use", "not empty", "default"];
     match status {
         404 => Class::NotFound,
@@ -150,6 +157,9 @@ mod tests {
             (412, "cannot delete a project with resources", Class::Precondition),
             (422, "Droplet already has a pending event.", Class::Busy),
             (422, "Size is not available in this region.", Class::Invalid),
+            (422, "Size is not available in this region", Class::Invalid),
+            (422, "cluster name is not available", Class::Conflict),
+            (403, "certificate is in use by a load balancer", Class::Conflict),
             (422, "SSH Key is already in use on your account", Class::Conflict),
             (429, "API Rate limit exceeded.", Class::RateLimited),
             (500, "Unexpected server-side error", Class::Server),

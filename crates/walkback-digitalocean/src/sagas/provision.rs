@@ -32,14 +32,58 @@ pub struct Provision {
     /// The domain that shall point to it.
     #[serde(default)]
     pub domain: Option<String>,
+    /// A key that may log in, added to the account if it is not there: `ssh-ed25519 AAAA…`.
+    #[serde(default)]
+    pub ssh_public_key: Option<String>,
+    /// The engine of a database that only its droplets can reach: `pg`, `mysql`, `valkey`, `mongodb`.
+    #[serde(default)]
+    pub database_engine: Option<String>,
+    /// The size of that.
+    #[serde(default = "database_size")]
+    pub database_size: String,
+    /// Whether a load balancer is before its droplets, instead of an address on the first one; with a
+    /// domain it serves HTTPS.
+    #[serde(default)]
+    pub load_balancer: bool,
 }
 
 fn image() -> String {
     "ubuntu-24-04-x64".to_owned()
 }
 
+fn database_size() -> String {
+    "db-s-1vcpu-1gb".to_owned()
+}
+
 const fn one() -> usize {
     1
+}
+
+impl Provision {
+    /// A droplet in a scope of its own.
+    fn droplet(&self, nth: usize) -> Steps {
+        let of = |step: &str| StepRef::new(step).scope(&format!("web_{nth}"));
+        let create = of("create_droplet").with("image", self.image.as_str());
+        let create = match &self.ssh_public_key {
+            Some(_) => create.map("ssh_keys", "login_keys"),
+            None => create.with("ssh_keys", self.ssh_keys.clone()),
+        };
+        Steps::new().then(create).then(of("await_droplet"))
+    }
+
+    fn database(&self) -> Steps {
+        Steps::new()
+            .then(
+                StepRef::new("create_database").with("database_size", self.database_size.as_str()),
+            )
+            .then("await_database")
+            .then_all(["create_schema", "create_database_user", "trust_site"])
+    }
+
+    /// Whether it has a certificate.
+    fn https(&self) -> bool {
+        self.load_balancer && self.domain.is_some()
+    }
 }
 
 impl Saga for Provision {
@@ -50,34 +94,39 @@ impl Saga for Provision {
         let check = StepRef::new("check_order")
             .with("image", self.image.as_str())
             .with("ssh_keys", self.ssh_keys.clone())
-            .with("count", self.count);
-        let scope = |nth: usize| format!("web_{nth}");
-        let droplets = (0..self.count).map(|nth| {
-            let of = |step: &str| StepRef::new(step).scope(&scope(nth));
-            let create = of("create_droplet")
-                .with("image", self.image.as_str())
-                .with("ssh_keys", self.ssh_keys.clone());
-            Steps::new().then(create).then(of("await_droplet"))
-        });
+            .with("count", self.count)
+            .with("database_size", self.database_size.as_str());
         let mut ground = vec!["create_vpc", "create_firewall"];
-        if self.volume_gib > 0 {
-            ground.push("create_volume");
+        ground.extend((self.volume_gib > 0).then_some("create_volume"));
+        let mut steps =
+            Steps::new().then(check).then("create_project").then("create_tag").then_all(ground);
+        if self.ssh_public_key.is_some() {
+            let keys = StepRef::new("ensure_ssh_key").with("ssh_keys", self.ssh_keys.clone());
+            steps = steps.then(keys);
         }
+        let droplets = (0..self.count).map(|nth| self.droplet(nth));
+        let database = self.database_engine.as_ref().map(|_| self.database());
+        steps = steps.then_lists(droplets.chain(database));
         let first = "web_0.droplet_id";
-        let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
-        let mut steps = Steps::new()
-            .then(check)
-            .then("create_project")
-            .then("create_tag")
-            .then_all(ground)
-            .then_lists(droplets);
+        let address = if self.load_balancer { "load_balancer_ip" } else { "reserved_ip" };
         if self.volume_gib > 0 {
             steps = steps.then(StepRef::new("attach_volume").map("droplet_id", first));
         }
-        steps = steps.then("reserve_ip").then(StepRef::new("assign_ip").map("droplet_id", first));
+        steps = if self.load_balancer {
+            steps.then("create_load_balancer").then("await_load_balancer")
+        } else {
+            steps.then("reserve_ip").then(StepRef::new("assign_ip").map("droplet_id", first))
+        };
         if self.domain.is_some() {
-            steps = steps.then("ensure_domain").then("create_record");
+            steps = steps
+                .then("ensure_domain")
+                .then(StepRef::new("create_record").map("address", address));
         }
-        steps.then(all("assign_project")).then(all("describe_site"))
+        if self.https() {
+            steps = steps.then("create_certificate").then("await_certificate").then("serve_https");
+        }
+        let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
+        let describe = all("describe_site").map("made_address", address);
+        steps.then(all("assign_project")).then(describe.with("https", self.https()))
     }
 }

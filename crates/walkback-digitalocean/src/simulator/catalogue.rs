@@ -30,7 +30,15 @@ const IMAGES: [(u32, &str, &str, &str); 3] = [
 /// Hours of a month, as the API counts them.
 const HOURS: f64 = 672.0;
 
-fn slugs() -> Vec<&'static str> {
+/// Sizes of a database's nodes.
+const DATABASE_SIZES: [&str; 4] =
+    ["db-s-1vcpu-1gb", "db-s-1vcpu-2gb", "db-s-2vcpu-4gb", "db-s-4vcpu-8gb"];
+
+pub(super) fn database_sizes() -> Vec<&'static str> {
+    DATABASE_SIZES.to_vec()
+}
+
+pub(super) fn slugs() -> Vec<&'static str> {
     REGIONS.iter().map(|(slug, _)| *slug).collect()
 }
 

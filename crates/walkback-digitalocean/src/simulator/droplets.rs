@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Method;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::world::{Due, Effect, World, is_id, moment, public, takes};
-use crate::simulator::{Settings, catalogue, keys, tags, volumes};
+use crate::simulator::{Settings, catalogue, keys, snapshots, tags, volumes};
 
 pub(super) fn answer(
     world: &mut World,
@@ -16,9 +16,7 @@ pub(super) fn answer(
     match (call.method, rest) {
         (Method::Get, []) => {
             let fits = |droplet: &Value| {
-                let tagged = |tag: &String| {
-                    droplet["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)))
-                };
+                let tagged = |tag: &String| tags::carries(droplet, tag);
                 call.query.get("tag_name").is_none_or(tagged)
                     && call.query.get("name").is_none_or(|name| droplet["name"] == *name)
             };
@@ -42,6 +40,14 @@ pub(super) fn answer(
             let mut actions = world.listed("actions", call);
             actions.retain(|action| is_id(&action["resource_id"], id));
             Ok((200, call.page("actions", actions)))
+        }
+        (Method::Get, [id, "snapshots"]) => {
+            world.must("droplets", id)?;
+            snapshots::of(world, call, id)
+        }
+        (Method::Get, [id, "destroy_with_associated_resources"]) => {
+            world.must("droplets", id)?;
+            Ok((200, associated(world, id)))
         }
         (Method::Post, [id, "actions"]) => act(world, call, id, settings),
         _ => Err(not_found()),
@@ -147,11 +153,88 @@ fn act(world: &mut World, call: &Call<'_>, id: &str, settings: &mut Settings) ->
         "power_on" | "reboot" | "power_cycle" => to("active"),
         "power_off" | "shutdown" => to("off"),
         "rename" => Effect::Rename(id.to_owned(), call.text("name")?.to_owned()),
+        "snapshot" => {
+            let named = call.body["name"].as_str().map(str::to_owned);
+            let name = named.unwrap_or_else(|| format!("{id}-{}", call.now));
+            Effect::Snapshot { droplet: id.to_owned(), name }
+        }
+        "resize" => resize(world, call, id)?,
+        "rebuild" => {
+            let image = catalogue::image(&call.body["image"]);
+            if image.is_null() {
+                return Err(unprocessable("You specified an invalid image for Droplet creation."));
+            }
+            Effect::Rebuild { droplet: id.to_owned(), image }
+        }
+        "enable_backups" => Effect::Backups { droplet: id.to_owned(), on: true },
+        "disable_backups" => Effect::Backups { droplet: id.to_owned(), on: false },
         _ => return Err(unprocessable(format!("type `{kind}` is not simulated"))),
     };
     let errs = &mut settings.errored_actions;
-    let action = world.act(call, (kind, "droplet", id), takes::POWER, errs, effect);
+    let takes = if kind == "snapshot" { takes::SNAPSHOT } else { takes::POWER };
+    let action = world.act(call, (kind, "droplet", id), takes, errs, effect);
     Ok((201, json!({ "action": action })))
+}
+
+/// A resize needs a droplet that is off; a disk never becomes smaller.
+fn resize(world: &World, call: &Call<'_>, id: &str) -> Result<Effect, Refusal> {
+    let droplet = world.must("droplets", id)?;
+    let size = catalogue::size(call.text("size")?);
+    let disk = call.body["disk"].as_bool().unwrap_or_default();
+    if size.is_null() {
+        return Err(unprocessable("You specified an invalid size for Droplet creation."));
+    }
+    if droplet["status"] != "off" {
+        return Err(unprocessable("Droplet must be powered off to be resized"));
+    }
+    if size["disk"].as_i64() < droplet["disk"].as_i64() {
+        return Err(unprocessable("This size is not available because it has a smaller disk."));
+    }
+    let size = size["slug"].as_str().unwrap_or_default().to_owned();
+    Ok(Effect::Resize { droplet: id.to_owned(), size, disk })
+}
+
+pub(super) fn resized(world: &mut World, id: &str, slug: &str, disk: bool) {
+    let size = catalogue::size(slug);
+    world.change("droplets", id, |droplet| {
+        for member in ["memory", "vcpus"] {
+            droplet[member] = size[member].clone();
+        }
+        if disk {
+            droplet["disk"] = size["disk"].clone();
+        }
+        droplet["size_slug"] = json!(slug);
+        droplet["size"] = size;
+    });
+}
+
+pub(super) fn backups(world: &mut World, id: &str, on: bool) {
+    world.change("droplets", id, |droplet| {
+        if let Some(features) = droplet["features"].as_array_mut() {
+            features.retain(|feature| feature != "backups");
+            if on {
+                features.push(json!("backups"));
+            }
+        }
+    });
+}
+
+/// What hangs on a droplet, with what it costs a month.
+fn associated(world: &World, id: &str) -> Value {
+    let one = |id: &Value, name: &Value| json!({"id": id, "name": name, "cost": "4.00"});
+    let ips = world.all("reserved_ips").filter(|(_, ip)| ip["_droplet"] == id);
+    let ips: Vec<_> = ips.map(|(_, ip)| one(&ip["ip"], &ip["ip"])).collect();
+    let of = |kind: &'static str, fits: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+        let found = world.all(kind).filter(|(_, thing)| fits(thing));
+        found.map(|(id, thing)| one(&json!(id), &thing["name"])).collect()
+    };
+    let volumes = of("volumes", &|volume| is_id(&volume["droplet_ids"][0], id));
+    let mine = |one: &Value| volumes.iter().any(|volume| volume["id"] == one["resource_id"]);
+    json!({
+        "reserved_ips": ips, "floating_ips": ips,
+        "snapshots": of("snapshots", &|one| one["resource_id"] == id), "volumes": volumes,
+        "volume_snapshots": of("snapshots", &mine)
+    })
 }
 
 /// A droplet has booted: it has addresses and its volumes.

@@ -1,11 +1,11 @@
 //! SSH keys, by id or by fingerprint.
 
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use crate::client::Method;
 use crate::simulator::call::{Call, Said, not_found, unprocessable};
 use crate::simulator::world::{World, public};
+use crate::steps::fingerprint;
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     let found = rest.first().and_then(|named| find(world, named));
@@ -48,11 +48,4 @@ pub(super) fn find(world: &World, named: &str) -> Option<String> {
     let is_it = |id: &str, key: &Value| id == named || key["fingerprint"] == named;
     let (id, _) = world.all("ssh_keys").find(|(id, key)| is_it(id, key))?;
     Some(id.clone())
-}
-
-fn fingerprint(public_key: &str) -> Option<String> {
-    use base64::{Engine, prelude::BASE64_STANDARD};
-    let blob = BASE64_STANDARD.decode(public_key.split_whitespace().nth(1)?).ok()?;
-    let bytes: Vec<String> = Md5::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(bytes.join(":"))
 }

@@ -9,6 +9,8 @@ const MINUTE: (i64, usize) = (60_000, 250);
 const HOUR: (i64, usize) = (3_600_000, 5_000);
 /// Reading the list of keys has a limit of its own.
 const KEYS: (i64, usize) = (60_000, 10);
+/// And so have CDN endpoints.
+const CDN: (i64, usize) = (10_000, 5);
 
 /// The calls of every token in the last hour.
 #[derive(Debug, Default)]
@@ -27,6 +29,9 @@ impl Limits {
             request.path.starts_with("/v2/account/keys?") || request.path == "/v2/account/keys";
         if keys && request.method == crate::client::Method::Get {
             Self::within(self.0.entry(format!("{token} keys")).or_default(), now, KEYS)?;
+        }
+        if request.path.starts_with("/v2/cdn/endpoints") {
+            Self::within(self.0.entry(format!("{token} cdn")).or_default(), now, CDN)?;
         }
         let calls = self.0.entry(token.to_owned()).or_default();
         let burst = calls.iter().rev().take_while(|at| **at > now - MINUTE.0).count();

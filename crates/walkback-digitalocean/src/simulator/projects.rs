@@ -89,17 +89,33 @@ fn shelf(urn: &str) -> Option<(&'static str, &str)> {
         "droplet" => "droplets",
         "volume" => "volumes",
         "domain" => "domains",
+        "dbaas" => "databases",
+        "loadbalancer" => "load_balancers",
+        "app" => "apps",
         "floatingip" | "reservedip" => "reserved_ips",
         _ => return None,
     };
     Some((shelf, id))
 }
 
+/// Where a thing of this shelf has its project: shown, or known to us alone.
+fn member(shelf: &str) -> &'static str {
+    match shelf {
+        "reserved_ips" | "databases" | "load_balancers" | "apps" => "project_id",
+        _ => "_project",
+    }
+}
+
+/// The project that the call wants the thing to be in.
+pub(super) fn of(call: &Call<'_>) -> String {
+    call.body["project_id"].as_str().unwrap_or(DEFAULT).to_owned()
+}
+
 fn assign(world: &mut World, urn: &str, project: &str, now: i64) -> Value {
     let Some((kind, id)) = shelf(urn).filter(|(kind, id)| world.get(kind, id).is_some()) else {
         return resource(urn, "not_found", now);
     };
-    let member = if kind == "reserved_ips" { "project_id" } else { "_project" };
+    let member = member(kind);
     let already = world.get(kind, id).is_some_and(|thing| thing[member] == project);
     world.change(kind, id, |thing| thing[member] = json!(project));
     resource(urn, if already { "already_assigned" } else { "assigned" }, now)
@@ -107,12 +123,16 @@ fn assign(world: &mut World, urn: &str, project: &str, now: i64) -> Value {
 
 fn resources(world: &World, project: &str) -> Vec<String> {
     let kinds = [
-        ("droplets", "droplet", "_project"),
-        ("volumes", "volume", "_project"),
-        ("domains", "domain", "_project"),
-        ("reserved_ips", "floatingip", "project_id"),
+        ("droplets", "droplet"),
+        ("volumes", "volume"),
+        ("domains", "domain"),
+        ("reserved_ips", "floatingip"),
+        ("databases", "dbaas"),
+        ("load_balancers", "loadbalancer"),
+        ("apps", "app"),
     ];
-    let of_kind = |(shelf, kind, member): (&'static str, &'static str, &'static str)| {
+    let of_kind = |(shelf, kind): (&'static str, &'static str)| {
+        let member = member(shelf);
         let inside = world.all(shelf).filter(move |(_, thing)| thing[member] == project);
         inside.map(move |(id, _)| format!("do:{kind}:{id}"))
     };

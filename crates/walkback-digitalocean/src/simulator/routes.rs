@@ -6,8 +6,8 @@ use crate::client::Method;
 use crate::simulator::call::{Call, Said, not_found};
 use crate::simulator::world::{World, public};
 use crate::simulator::{
-    Settings, account, domains, droplets, firewalls, keys, projects, reserved_ips, tags, volumes,
-    vpcs,
+    Settings, account, apps, certificates, databases, domains, droplets, firewalls, keys,
+    load_balancers, projects, reserved_ips, snapshots, spaces, tags, volumes, vpcs,
 };
 
 /// What is said to a call.
@@ -17,13 +17,20 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
         "account" if rest.first() == Some(&"keys") => keys::answer(world, call, &rest[1..]),
         "account" | "regions" | "sizes" | "images" => account::answer(call, settings),
         "actions" => actions(world, call, rest),
+        "apps" => apps::answer(world, call, rest),
+        "cdn" if rest.first() == Some(&"endpoints") => spaces::endpoints(world, call, &rest[1..]),
+        "certificates" => certificates::answer(world, call, rest),
+        "databases" => databases::answer(world, call, rest),
         "domains" => domains::answer(world, call, rest),
         "droplets" => droplets::answer(world, call, rest, settings),
         "firewalls" => firewalls::answer(world, call, rest),
+        "load_balancers" => load_balancers::answer(world, call, rest),
         "projects" => projects::answer(world, call, rest),
         "reserved_ips" | "floating_ips" => {
             reserved_ips::answer(world, call, first, rest, &mut settings.errored_actions)
         }
+        "snapshots" => snapshots::answer(world, call, rest),
+        "spaces" if rest.first() == Some(&"keys") => spaces::keys(world, call, &rest[1..]),
         "tags" => tags::answer(world, call, rest),
         "volumes" => volumes::answer(world, call, rest, &mut settings.errored_actions),
         "vpcs" => vpcs::answer(world, call, rest),

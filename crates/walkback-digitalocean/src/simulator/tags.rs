@@ -7,8 +7,12 @@ use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::world::World;
 
 /// Kinds that can be tagged, with the name under which tags count them.
-const TAGGED: [(&str, &str, &str); 2] =
-    [("droplets", "droplet", "droplets"), ("volumes", "volume", "volumes")];
+const TAGGED: [(&str, &str, &str); 4] = [
+    ("droplets", "droplet", "droplets"),
+    ("volumes", "volume", "volumes"),
+    ("databases", "database", "databases"),
+    ("snapshots", "volume_snapshot", "volume_snapshots"),
+];
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     match (call.method, rest) {
@@ -64,6 +68,11 @@ fn untag(world: &mut World, kind: &str, id: &str, name: &str) {
     });
 }
 
+/// Whether the thing carries the tag.
+pub(super) fn carries(thing: &Value, tag: &str) -> bool {
+    thing["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)))
+}
+
 /// Makes a tag, unless it is there.
 pub(super) fn ensure(world: &mut World, name: &str, now: i64) -> Result<(), Refusal> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');
@@ -77,11 +86,8 @@ pub(super) fn ensure(world: &mut World, name: &str, now: i64) -> Result<(), Refu
 }
 
 fn shown(world: &World, name: &str) -> Value {
-    let tagged = |thing: &Value| thing["tags"].as_array().is_some_and(|t| t.contains(&json!(name)));
-    let count = |kind: &str| world.all(kind).filter(|(_, thing)| tagged(thing)).count();
-    let mut resources = json!({
-        "count": 0, "imgages": {"count": 0}, "volume_snapshots": {"count": 0}, "databases": {"count": 0}
-    });
+    let count = |kind: &str| world.all(kind).filter(|(_, thing)| carries(thing, name)).count();
+    let mut resources = json!({"count": 0, "imgages": {"count": 0}});
     let mut all = 0;
     for (kind, _, counted) in TAGGED {
         resources[counted] = json!({"count": count(kind)});

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Method;
 use crate::simulator::call::{Call, Said, conflict, not_found, unprocessable};
 use crate::simulator::world::{Effect, World, is_id, moment, public, takes};
-use crate::simulator::{catalogue, tags};
+use crate::simulator::{catalogue, snapshots, tags};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &mut u32) -> Said {
     match (call.method, rest) {
@@ -36,6 +36,11 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
             let shown = own.map(|(_, action)| public(action)).collect();
             Ok((200, call.page("actions", shown)))
         }
+        (Method::Get, [id, "snapshots"]) => {
+            world.must("volumes", id)?;
+            snapshots::of(world, call, id)
+        }
+        (Method::Post, [id, "snapshots"]) => snapshots::of_volume(world, call, id),
         (Method::Post, [id, "actions"]) => act(world, call, id, errs),
         _ => Err(not_found()),
     }

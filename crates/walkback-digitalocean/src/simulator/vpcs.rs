@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::client::Method;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
-use crate::simulator::catalogue;
 use crate::simulator::world::{World, moment, public};
+use crate::simulator::{catalogue, databases, load_balancers};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     match (call.method, rest) {
@@ -80,8 +80,9 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
 
 fn members(world: &World, id: &str) -> Vec<Value> {
     let inside = world.all("droplets").filter(|(_, droplet)| droplet["vpc_uuid"] == id);
-    let shown = inside.map(|(id, droplet)| {
+    let droplets = inside.map(|(id, droplet)| {
         json!({"urn": format!("do:droplet:{id}"), "name": droplet["name"], "created_at": droplet["created_at"]})
     });
-    shown.collect()
+    let others = databases::inside(world, id).chain(load_balancers::inside(world, id));
+    droplets.chain(others).collect()
 }

@@ -16,6 +16,12 @@ pub(super) mod takes {
     pub(in crate::simulator) const ATTACH: i64 = 5;
     pub(in crate::simulator) const ASSIGN: i64 = 5;
     pub(in crate::simulator) const FIREWALL: i64 = 3;
+    pub(in crate::simulator) const SNAPSHOT: i64 = 20;
+    pub(in crate::simulator) const DATABASE: i64 = 240;
+    /// Until the name and the place of a deleted cluster are free.
+    pub(in crate::simulator) const FORGET: i64 = 60;
+    pub(in crate::simulator) const BALANCER: i64 = 60;
+    pub(in crate::simulator) const CERTIFICATE: i64 = 40;
 }
 
 /// The account.
@@ -42,6 +48,8 @@ pub(super) enum Due {
     Gone(String, String),
     /// The firewall is in force.
     Firewall(String),
+    /// Members of the thing are these from then on.
+    Becomes(String, String, Value),
 }
 
 /// What an action brings about.
@@ -55,6 +63,10 @@ pub(super) enum Effect {
     Grow { volume: String, size: i64 },
     Assign { ip: String, droplet: String },
     Unassign { ip: String },
+    Snapshot { droplet: String, name: String },
+    Resize { droplet: String, size: String, disk: bool },
+    Rebuild { droplet: String, image: Value },
+    Backups { droplet: String, on: bool },
     Nothing,
 }
 
@@ -85,6 +97,14 @@ impl World {
                 firewall["status"] = json!("succeeded");
                 firewall["pending_changes"] = json!([]);
             }),
+            Due::Becomes(kind, id, members) => self.change(&kind, &id, |thing| {
+                for (name, value) in members.as_object().into_iter().flatten() {
+                    match (value, thing.as_object_mut()) {
+                        (Value::Null, Some(thing)) => drop(thing.remove(name)),
+                        _ => thing[name] = value.clone(),
+                    }
+                }
+            }),
             Due::Gone(kind, id) => {
                 self.remove(&kind, &id);
                 if kind == "droplets" {
@@ -98,13 +118,13 @@ impl World {
                     action["completed_at"] = json!(moment(at));
                 });
                 if !errored {
-                    self.bring_about(effect);
+                    self.bring_about(effect, at);
                 }
             }
         }
     }
 
-    fn bring_about(&mut self, effect: Effect) {
+    fn bring_about(&mut self, effect: Effect, at: i64) {
         match effect {
             Effect::Boot(id) => super::droplets::boot(self, &id),
             Effect::Status(id, status) => {
@@ -126,6 +146,19 @@ impl World {
             Effect::Unassign { ip } => {
                 self.change("reserved_ips", &ip, |ip| ip["_droplet"] = Value::Null);
             }
+            Effect::Snapshot { droplet, name } => {
+                super::snapshots::of_droplet(self, &droplet, &name, at);
+            }
+            Effect::Resize { droplet, size, disk } => {
+                super::droplets::resized(self, &droplet, &size, disk);
+            }
+            Effect::Rebuild { droplet, image } => {
+                self.change("droplets", &droplet, |droplet| {
+                    droplet["image"] = image;
+                    droplet["status"] = json!("active");
+                });
+            }
+            Effect::Backups { droplet, on } => super::droplets::backups(self, &droplet, on),
             Effect::Nothing => {}
         }
     }
@@ -165,6 +198,35 @@ impl World {
         self.shelves.get_mut(kind)?.remove(id)
     }
 
+    /// These members of the thing are so from then on; null takes one away.
+    pub(super) fn becomes(
+        &mut self,
+        call: &Call<'_>,
+        seconds: i64,
+        kind: &str,
+        id: &str,
+        members: Value,
+    ) {
+        self.later(call, seconds, Due::Becomes(kind.to_owned(), id.to_owned(), members));
+    }
+
+    /// Removes a thing whose name and place are free only after a while.
+    pub(super) fn leave(&mut self, call: &Call<'_>, kind: &str, id: &str, seconds: i64) {
+        if let Some(thing) = self.remove(kind, id) {
+            let shelf = format!("_{kind}");
+            self.put(&shelf, id, thing, call.now);
+            self.later(call, seconds, Due::Gone(shelf, id.to_owned()));
+        }
+    }
+
+    /// What was removed and still takes its name and place.
+    pub(super) fn leaving(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.all(match kind {
+            "databases" => "_databases",
+            _ => "_load_balancers",
+        })
+    }
+
     pub(super) fn all(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
         self.shelves.get(kind).into_iter().flatten()
     }
@@ -178,8 +240,9 @@ impl World {
 
     pub(super) fn things(&self) -> BTreeMap<String, Vec<Value>> {
         let shown = |shelf: &BTreeMap<String, Value>| shelf.values().map(public).collect();
-        let there =
-            self.shelves.iter().filter(|(kind, shelf)| *kind != "actions" && !shelf.is_empty());
+        let there = self.shelves.iter().filter(|(kind, shelf)| {
+            *kind != "actions" && !kind.starts_with('_') && !shelf.is_empty()
+        });
         there.map(|(kind, shelf)| (kind.clone(), shown(shelf))).collect()
     }
 

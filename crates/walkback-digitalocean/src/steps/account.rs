@@ -1,5 +1,7 @@
 //! Whether the account can take an order at all.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +30,10 @@ pub struct Ordered {
     pub count: usize,
     /// The domain that shall point there.
     pub domain: Option<String>,
+    /// The engine of its database, if it has one.
+    pub database_engine: Option<String>,
+    /// The size of that.
+    pub database_size: String,
 }
 
 /// What the account says to that.
@@ -59,6 +65,23 @@ struct Size {
 }
 
 #[derive(Deserialize)]
+struct Databases {
+    options: BTreeMap<String, OfEngine>,
+}
+
+#[derive(Deserialize)]
+struct OfEngine {
+    regions: Vec<String>,
+    layouts: Vec<Layout>,
+}
+
+#[derive(Deserialize)]
+struct Layout {
+    num_nodes: u32,
+    sizes: Vec<String>,
+}
+
+#[derive(Deserialize)]
 struct Region {
     slug: String,
     available: bool,
@@ -86,6 +109,39 @@ impl CheckOrder {
         }
         let count = u32::try_from(order.count).unwrap_or(u32::MAX);
         Ok(size.map_or(0.0, |size| size.price_hourly * f64::from(count)))
+    }
+}
+
+impl CheckOrder {
+    /// Whether the database can be had.
+    async fn database(
+        &self,
+        order: &Ordered,
+        engine: &str,
+        mistakes: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
+        let options: Databases = self.cloud.get("/v2/databases/options").await?;
+        let Some(of_engine) = options.options.get(engine) else {
+            let names: Vec<_> = options.options.keys().map(String::as_str).collect();
+            let names = names.join(", ");
+            mistakes
+                .push(format!("database engine `{engine}` is unknown: expected one of {names}"));
+            return Ok(());
+        };
+        if !of_engine.regions.contains(&order.region) {
+            let (region, names) = (&order.region, of_engine.regions.join(", "));
+            mistakes.push(format!(
+                "database engine `{engine}` is not to be had in `{region}`: expected one of {names}"
+            ));
+        }
+        let single = of_engine.layouts.iter().find(|layout| layout.num_nodes == 1);
+        let sizes = single.map(|layout| layout.sizes.as_slice()).unwrap_or_default();
+        if !sizes.contains(&order.database_size) {
+            let (size, names) = (&order.database_size, sizes.join(", "));
+            mistakes
+                .push(format!("database size `{size}` is not to be had: expected one of {names}"));
+        }
+        Ok(())
     }
 }
 
@@ -121,6 +177,9 @@ impl Step for CheckOrder {
             mistakes.push(format!(
                 "{wanted} droplets more than the {there} there are would exceed the account's limit of {droplet_limit}"
             ));
+        }
+        if let Some(engine) = &order.database_engine {
+            self.database(&order, engine, &mut mistakes).await?;
         }
         let domain_existed = match &order.domain {
             Some(name) => self.cloud.find::<Value>(&format!("/v2/domains/{name}")).await?.is_some(),

@@ -28,22 +28,36 @@ pub struct Named {
     pub domain_existed: bool,
 }
 
+/// A domain that is there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Ensured {
+    /// Its name, if it is ours.
+    pub domain_made: Option<String>,
+}
+
+impl Named {
+    fn ensured(&self) -> Ensured {
+        Ensured { domain_made: (!self.domain_existed).then(|| self.domain.clone()) }
+    }
+}
+
 impl Step for EnsureDomain {
     const NAME: &'static str = "ensure_domain";
     const OPTIONS: Options = super::OPTIONS;
     type Input = Named;
-    type Output = ();
+    type Output = Ensured;
 
-    async fn execute(&self, _: Attempt, of: Named) -> Result<(), StepError> {
+    async fn execute(&self, _: Attempt, of: Named) -> Result<Ensured, StepError> {
         if self.there(&self.cloud, &of).await? {
-            return Ok(());
+            return Ok(of.ensured());
         }
         if of.domain_existed {
             let text = format!("domain `{}` was there and is gone", of.domain);
             return refused(text);
         }
         let body = json!({"name": of.domain});
-        self.cloud.post::<Value>("/v2/domains", &body).await.map(drop).map_err(taken)
+        self.cloud.post::<Value>("/v2/domains", &body).await.map_err(taken)?;
+        Ok(of.ensured())
     }
 
     /// A domain in which somebody has made records by now stays.
@@ -51,7 +65,7 @@ impl Step for EnsureDomain {
         &self,
         attempt: Attempt,
         of: Named,
-        effect: Effect<()>,
+        effect: Effect<Ensured>,
     ) -> Result<(), StepError> {
         if of.domain_existed {
             return Ok(());
@@ -72,8 +86,16 @@ impl Step for EnsureDomain {
         remove(&cloud, &path).await
     }
 
-    async fn probe(&self, _: Attempt, of: Named) -> Result<Probe<()>, StepError> {
-        Ok(if self.there(&self.cloud, &of).await? { Probe::Present(()) } else { Probe::Absent })
+    async fn probe(&self, _: Attempt, of: Named) -> Result<Probe<Ensured>, StepError> {
+        let there = self.there(&self.cloud, &of).await?;
+        Ok(if there { Probe::Present(of.ensured()) } else { Probe::Absent })
+    }
+
+    fn provisions(&self, ensured: &Ensured) -> Option<Provision> {
+        let name = ensured.domain_made.as_ref()?;
+        let spec = Json::of(&json!({"name": name})).ok()?;
+        let made = Provision::new(PROVIDER, "domain", name, spec);
+        Some(Provision { name: Some(name.clone()), ..made })
     }
 }
 
@@ -89,7 +111,7 @@ pub struct Pointing {
     /// The domain.
     pub domain: String,
     /// The address.
-    pub reserved_ip: String,
+    pub address: String,
 }
 
 /// A record.
@@ -121,7 +143,7 @@ async fn find(cloud: &Client, to: &Pointing) -> Result<Option<Record>, ApiError>
     let domain = &to.domain;
     let path = format!("/v2/domains/{domain}/records?type=A&name={domain}");
     let records = cloud.find_list::<Found>(&path, "domain_records").await?;
-    let is_it = |record: &Found| record.data == to.reserved_ip;
+    let is_it = |record: &Found| record.data == to.address;
     let found = records.into_iter().flatten().find(is_it);
     Ok(found.map(|found| Record { record_id: found.id, record_of: domain.clone() }))
 }
@@ -137,7 +159,7 @@ impl Step for CreateRecord {
             return Ok(record);
         }
         let path = format!("/v2/domains/{}/records", to.domain);
-        let body = json!({"type": "A", "name": "@", "data": to.reserved_ip, "ttl": 300});
+        let body = json!({"type": "A", "name": "@", "data": to.address, "ttl": 300});
         let made: One = self.cloud.post(&path, &body).await?;
         Ok(Record { record_id: made.domain_record.id, record_of: to.domain })
     }
@@ -158,7 +180,7 @@ impl Step for CreateRecord {
         let found = cloud.find::<One>(&path).await?.map(|one| one.domain_record);
         match found {
             None => Ok(()),
-            Some(found) if found.data != to.reserved_ip => {
+            Some(found) if found.data != to.address => {
                 let text = format!(
                     "record {} of `{}` points to {} by now",
                     found.id, to.domain, found.data

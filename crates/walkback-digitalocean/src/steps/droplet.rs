@@ -1,8 +1,6 @@
 //! A droplet. Names repeat, so that it is known by its tag; it is made by one step and awaited by another,
 //! so that its id is on record the moment the API has said it.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +8,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, remove_tag};
+use crate::steps::{PROVIDER, VANISHED, absent_for_sure, on_account, refused, remove, remove_tag};
 
 on_account! {
     /// Creates a droplet: accepted, not yet there.
@@ -18,10 +16,6 @@ on_account! {
     /// Waits until a droplet is there and says its addresses.
     AwaitDroplet;
 }
-
-/// How long a droplet that was accepted may not be there: it can vanish for good when there is no place
-/// for it.
-const VANISHED: Duration = Duration::from_mins(3);
 
 /// What, where, on what.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

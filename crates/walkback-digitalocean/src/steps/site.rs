@@ -16,10 +16,12 @@ on_account! {
 pub struct Made {
     /// The droplets.
     pub droplet_ids: Vec<u64>,
-    /// The address.
-    pub reserved_ip: String,
+    /// The address of the droplet, or of what is before it.
+    pub made_address: String,
     /// The domain.
     pub domain: Option<String>,
+    /// Whether it serves HTTPS.
+    pub https: bool,
     /// Dollars an hour for the droplets.
     pub droplets_per_hour: f64,
 }
@@ -47,10 +49,11 @@ impl Step for DescribeSite {
             let path = format!("/v2/droplets/{id}");
             self.cloud.get::<serde_json::Value>(&path).await?;
         }
-        let host = made.domain.unwrap_or_else(|| made.reserved_ip.clone());
+        let host = made.domain.unwrap_or_else(|| made.made_address.clone());
+        let scheme = if made.https { "https" } else { "http" };
         Ok(Site {
-            address: made.reserved_ip,
-            url: format!("http://{host}/"),
+            address: made.made_address,
+            url: format!("{scheme}://{host}/"),
             // To a hundredth of a cent: the API has it to a fraction of that.
             cost_per_hour: (made.droplets_per_hour * 10_000.0).round() / 10_000.0,
         })

@@ -8,15 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Enlistment, SagaView};
 use crate::machine::Status;
-use crate::store::{Coordination, MemoryStore, Runs};
+use crate::store::{Coordination, MemoryStore, Runs, StoredRun};
 use crate::testing::crash::must;
 use crate::testing::{Fault, Faults, Faulty, VirtualClock};
 use crate::verify::verify;
 use crate::worker::Until;
-use crate::{Engine, Order, Registry};
+use crate::{Engine, Order, Registry, SagaId};
 
 /// How long a saga may take before it counts as one that never ends.
 const PATIENCE: Duration = Duration::from_hours(48);
+/// The key of the saga that is tried.
+const KEY: &str = "the one";
+/// How often people look.
+const ROUND: Duration = Duration::from_mins(1);
 /// Processes that a saga may need.
 const LIVES: usize = 8;
 
@@ -40,6 +44,21 @@ pub trait Cloud: Send + Sync {
     /// The steps as a process with this life knows them: a place before and after each call at which
     /// it may die ([`Faults::point`]).
     fn registry(&self, life: &Arc<Faults>) -> Registry;
+
+    /// What people do now for the saga, asked once a minute and when it is at rest: approve it, or
+    /// retry what stands still. Says whether they did something, so that it may go on.
+    fn attend(&self, _: &Engine, _: SagaId) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+}
+
+/// What is tried: sagas that are done first, with nothing wrong, and the order of the one that is tried
+/// by their ids.
+pub struct Trial<'a> {
+    /// The sagas before it; each comes to rest before the next one begins.
+    pub before: &'a [Order],
+    /// Its order.
+    pub order: &'a (dyn Fn(&[SagaId]) -> Order + Sync),
 }
 
 /// How a saga ended.
@@ -53,14 +72,14 @@ pub struct End {
     pub saga: SagaView,
 }
 
-/// Runs the saga of `order` once with nothing wrong, once for every fault at every call of the cloud,
+/// Runs the saga of `order`, after those before it, once with nothing wrong, once for every fault at every call of the cloud,
 /// and once for every death and every lost answer at every call of the store; each must come to rest
 /// and keep every promise that the oracle knows, and then `check` judges cloud and end. Says how
 /// many trials there were. On a runtime whose time is paused.
 ///
 /// # Panics
 /// If a saga does not come to rest, or breaks a promise; the message names the fault.
-pub async fn every_fault<C: Cloud>(order: &Order, mut check: impl FnMut(&C, &End)) -> u64 {
+pub async fn every_fault<C: Cloud>(order: &Trial<'_>, mut check: impl FnMut(&C, &End)) -> u64 {
     let mut trials = 0;
     let mut judge = |cloud: &C, end: End| {
         check(cloud, &end);
@@ -101,13 +120,26 @@ pub async fn every_fault<C: Cloud>(order: &Order, mut check: impl FnMut(&C, &End
 /// One saga in one cloud with one thing that goes wrong.
 async fn trial<C: Cloud>(
     clock: VirtualClock,
-    order: &Order,
+    order: &Trial<'_>,
     name: &str,
     first: &Arc<Faults>,
     fails: impl FnOnce(&C),
 ) -> (C, End) {
     let (cloud, store) = (C::new(clock), MemoryStore::new());
+    let mut before = Vec::new();
+    for (nth, order) in order.before.iter().enumerate() {
+        let life = Faults::none();
+        let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
+        let engine = must(Engine::with_clock(cloud.registry(&life), faulty, clock));
+        live(&cloud, &engine, &order.clone().key(format!("before {nth}"))).await;
+        drop(engine);
+        if let Some(worker) = life.worker() {
+            must(store.retire(worker).await);
+        }
+        before.extend(found(&store, &format!("before {nth}")).await.map(|run| run.spec.id));
+    }
     fails(&cloud);
+    let order = (order.order)(&before).key(KEY);
     let mut life = Arc::clone(first);
     for _ in 0..LIVES {
         let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
@@ -115,7 +147,7 @@ async fn trial<C: Cloud>(
         tokio::select! {
             biased;
             () = life.died().cancelled() => {}
-            () = live(&engine, order) => {}
+            () = live(&cloud, &engine, &order) => {}
             () = tokio::time::sleep(PATIENCE) => {}
         }
         drop(engine);
@@ -123,7 +155,7 @@ async fn trial<C: Cloud>(
             must(store.retire(worker).await);
         }
         life = Faults::none();
-        let run = must(store.scan(None, 1).await).pop();
+        let run = found(&store, KEY).await;
         if let Some(run) = run.filter(|run| run.head.status.at_rest()) {
             let report = must(verify(&store, None, None).await);
             assert!(report.is_clean(), "{name}: {report}");
@@ -136,15 +168,20 @@ async fn trial<C: Cloud>(
     fail(&format!("{name}: no rest: {:#?}", must(store.scan(None, 1).await)))
 }
 
+/// The run of this key.
+async fn found(store: &MemoryStore, key: &str) -> Option<StoredRun> {
+    let mut runs = must(store.scan(None, usize::MAX).await).into_iter();
+    runs.find(|run| run.spec.key.as_deref() == Some(key))
+}
+
 /// One life: starts the saga, works on it, and waits until it is at rest.
-async fn live(engine: &Engine, order: &Order) {
+async fn live<C: Cloud>(cloud: &C, engine: &Engine, order: &Order) {
     let Ok(Enlistment::Working(worker)) = engine.enlist().await else { return };
     let stop = CancellationToken::new();
     let client = async {
-        let order = order.clone().key("the one");
         loop {
             match engine.start_saga(order.clone()).await {
-                Ok(started) => while engine.wait_for_rest(started.id).await.is_err() {},
+                Ok(started) => attended(cloud, engine, started.id).await,
                 Err(crate::Error::Store(_)) => continue,
                 Err(error) => fail(&error.to_string()),
             }
@@ -155,6 +192,17 @@ async fn live(engine: &Engine, order: &Order) {
     tokio::select! {
         _ = worker.run(Until::Stopped, stop.clone()) => {}
         () = async { client.await; std::future::pending().await } => {}
+    }
+}
+
+/// Waits until the saga is at rest, and people have nothing more to do for it.
+async fn attended<C: Cloud>(cloud: &C, engine: &Engine, id: SagaId) {
+    loop {
+        let rest = async { while engine.wait_for_rest(id).await.is_err() {} };
+        let rested = tokio::time::timeout(ROUND, rest).await.is_ok();
+        if !cloud.attend(engine, id).await && rested {
+            return;
+        }
     }
 }
 
