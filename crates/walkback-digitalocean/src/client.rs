@@ -169,6 +169,18 @@ impl Client {
         Ok(deleted.is_some())
     }
 
+    /// Takes what `body` names away from the list at `path`.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn delete_from<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.call(Method::Delete, path, Some(encode(Method::Delete, path, body)?)).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

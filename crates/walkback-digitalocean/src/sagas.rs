@@ -5,9 +5,13 @@ use walkback::Registry;
 use crate::client::Client;
 use crate::steps;
 
+mod offboard;
 mod provision;
+mod suspend;
 
+pub use offboard::Offboard;
 pub use provision::Provision;
+pub use suspend::{ResumeService, Suspend};
 
 /// Knows every step and every saga of this crate, on this account.
 ///
@@ -21,5 +25,9 @@ pub use provision::Provision;
 /// assert!(Engine::new(registry, MemoryStore::new()).is_ok());
 /// ```
 pub fn add(registry: Registry, cloud: &Client) -> Registry {
-    steps::add(registry, cloud).saga::<Provision>()
+    steps::add(registry, cloud)
+        .saga::<Provision>()
+        .saga::<Suspend>()
+        .saga::<ResumeService>()
+        .saga::<Offboard>()
 }

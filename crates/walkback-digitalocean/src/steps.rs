@@ -16,6 +16,7 @@ mod database;
 mod domain;
 mod droplet;
 mod firewall;
+mod life;
 mod load_balancer;
 mod named;
 mod project;
@@ -32,6 +33,10 @@ pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSche
 pub use domain::{CreateRecord, EnsureDomain};
 pub use droplet::{AwaitDroplet, CreateDroplet};
 pub use firewall::CreateFirewall;
+pub use life::{
+    ConfirmRemoval, ExportZones, FindUnknown, ReadSite, Remove, RemoveTags, Resume, Suspend, Sweep,
+    TagSuspended,
+};
 pub use load_balancer::{AwaitLoadBalancer, CreateLoadBalancer, ServeHttps};
 pub use project::{AssignProject, CreateProject};
 pub use reserved_ip::{AssignIp, ReserveIp};
@@ -99,6 +104,16 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(CreateRecord::new(cloud))
         .step(AssignProject::new(cloud))
         .step(DescribeSite::new(cloud))
+        .step(ReadSite::new(cloud))
+        .step(Suspend::new(cloud))
+        .step(Resume::new(cloud))
+        .step(TagSuspended::new(cloud))
+        .step(FindUnknown::new(cloud))
+        .step(ExportZones::new(cloud))
+        .step(ConfirmRemoval::new(cloud))
+        .step(Remove::new(cloud))
+        .step(RemoveTags::new(cloud))
+        .step(Sweep::new(cloud))
 }
 
 /// Steps hold the account and nothing else.

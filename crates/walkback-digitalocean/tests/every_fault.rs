@@ -9,14 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use walkback::engine::{Asked, Operation};
 use walkback::testing::{Cloud, End, Faults, Trial, VirtualClock, every_fault};
-use walkback::{Order, Registry, Status};
+use walkback::{Engine, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
 use walkback_digitalocean::simulator::CallFault;
 use walkback_digitalocean::{Client, Simulator, sagas};
-
-/// How much faster than real the account is.
-const SPEED: u32 = 10;
 
 /// An account in which another tenant lives with look-alike names, and the process on the way to it.
 struct Account {
@@ -82,9 +80,7 @@ impl Cloud for Account {
 
     fn new(clock: VirtualClock) -> Self {
         let cloud = Simulator::new(Arc::new(clock));
-        // Lists lag by ten of our seconds; what takes minutes takes less, so that trials are short.
-        cloud.set(|settings| settings.speed = SPEED);
-        cloud.set(|settings| settings.lists_lag = Duration::from_secs(10) * SPEED);
+        cloud.set(|settings| settings.lists_lag = Duration::from_secs(10));
         settle_neighbour(&cloud);
         let before = names(&cloud);
         Self { cloud, clock, before }
@@ -107,6 +103,22 @@ impl Cloud for Account {
         let way = Mortal { way: self.cloud.token("ours"), life: Arc::clone(life) };
         let client = Client::over(Arc::new(way), Arc::new(self.clock));
         sagas::add(Registry::with_builtins(), &client)
+    }
+
+    /// What waits for somebody is approved; what stands still, as a call was refused, is tried again.
+    async fn attend(&self, engine: &Engine, id: SagaId) -> bool {
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        let help = [Operation::Approve { step: None }, Operation::Retry { step: None }];
+        for operation in help {
+            let fits = match operation {
+                Operation::Approve { .. } => true,
+                _ => engine.show_saga(id).await.is_ok_and(|saga| saga.status == Status::Parked),
+            };
+            if fits && engine.operate(id, &operation, &asked).await.unwrap_or_default() {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -137,6 +149,36 @@ impl Account {
             (kind.clone(), things.iter().filter(|thing| !known(kind, thing)).count())
         });
         more.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+impl Account {
+    /// What there is is all switched on, or all off.
+    fn is_on_or_off(&self, fault: &str) {
+        let things = self.cloud.things();
+        let ours = |kind: &str| {
+            let before = self.before.get(kind).cloned().unwrap_or_default();
+            let things = things.get(kind).cloned().unwrap_or_default();
+            let ours = move |thing: &Value| !before.iter().any(|known| thing["id"] == *known);
+            things.into_iter().filter(ours).collect::<Vec<_>>()
+        };
+        let tagged = |thing: &Value| {
+            thing["tags"].as_array().is_some_and(|tags| tags.contains(&json!("state:suspended")))
+        };
+        let mut off = Vec::new();
+        for droplet in ours("droplets") {
+            off.push(("droplet is off", droplet["status"] == "off"));
+            off.push(("droplet is tagged", tagged(&droplet)));
+        }
+        let closed = |firewall: &Value| firewall["inbound_rules"] == json!([]);
+        off.extend(ours("firewalls").iter().map(|one| ("firewall is closed", closed(one))));
+        off.extend(ours("databases").iter().map(|one| ("database is tagged", tagged(one))));
+        let parked = |record: &&Value| record["type"] == "A";
+        for record in ours("records").iter().filter(parked) {
+            off.push(("record is parked", record["data"] == "192.0.2.7"));
+        }
+        let all = off.first().is_none_or(|(_, first)| off.iter().all(|(_, one)| one == first));
+        assert!(all, "{fault}: neither on nor off: {off:?}");
     }
 }
 
@@ -191,6 +233,22 @@ fn wholes() -> [Counts; 2] {
     [plain, served]
 }
 
+/// The order to do something with the site of the first saga.
+fn order_for(kind: &str, sagas: &[SagaId]) -> Order {
+    let order = match kind {
+        "offboard" => json!({"site": sagas[0], "grace": "1m", "parking_ip": "192.0.2.7"}),
+        "suspend" => json!({"site": sagas[0], "parking_ip": "192.0.2.7"}),
+        _ => json!({ "site": sagas[0] }),
+    };
+    Order::kind(kind).input(order.to_string())
+}
+
+fn with(counts: &Counts, kind: &str, more: usize) -> Counts {
+    let mut counts = counts.clone();
+    *counts.entry(kind.to_owned()).or_default() += more;
+    counts
+}
+
 /// Tries a saga, which must end completed with `whole`, or rolled back with `nothing`; says how often.
 async fn tried(name: &str, trial: Trial<'_>, whole: &Counts, nothing: &Counts) {
     let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
@@ -202,6 +260,7 @@ async fn tried(name: &str, trial: Trial<'_>, whole: &Counts, nothing: &Counts) {
             status => panic!("{}: ended {status:?}: {:#?}", end.fault, end.saga),
         };
         assert_eq!(account.ours(), *expected, "{}: {:#?}", end.fault, end.saga.error);
+        account.is_on_or_off(&end.fault);
     })
     .await;
     eprintln!("{name}: {trials} trials, {ends:?}");
@@ -217,4 +276,31 @@ async fn provision_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
 async fn provision_with_everything_leaves_a_whole_site_or_nothing() {
     let trial = Trial { before: &[], order: &|_| sites()[1].clone() };
     tried("provision with everything", trial, &wholes()[1], &Counts::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspend_leaves_a_site_on_or_off_whatever_goes_wrong() {
+    let site = |_: &[SagaId]| sites()[0].clone();
+    let trial = Trial { before: &[&site], order: &|sagas| order_for("suspend", sagas) };
+    let whole = &wholes()[0];
+    tried("suspend", trial, &with(whole, "tags", 1), whole).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn resume_service_leaves_a_site_on_or_off_whatever_goes_wrong() {
+    let suspend = |sagas: &[SagaId]| order_for("suspend", sagas);
+    let site = |_: &[SagaId]| sites()[1].clone();
+    let trial =
+        Trial { before: &[&site, &suspend], order: &|sagas| order_for("resume_service", sagas) };
+    let whole = &wholes()[1];
+    tried("resume_service", trial, whole, &with(whole, "tags", 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn offboard_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
+    for (nth, name) in ["offboard", "offboard with everything"].into_iter().enumerate() {
+        let site = |_: &[SagaId]| sites()[nth].clone();
+        let trial = Trial { before: &[&site], order: &|sagas| order_for("offboard", sagas) };
+        tried(name, trial, &Counts::new(), &wholes()[nth]).await;
+    }
 }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::desired::Provisioned;
 use crate::error::StepError;
 use crate::id::{Phase, SagaId, idempotency_key};
+use crate::machine::Status;
 use crate::plan::StepIdx;
 use crate::progress::Progress;
 use crate::store::Store;
@@ -130,6 +131,16 @@ impl Attempt {
         let rows = self.0.store.provisioned(Some(saga)).await;
         let rows = rows.map_err(|error| StepError::transient(error).clean())?;
         Ok(rows.into_iter().filter(|row| row.closed_at.is_none()).collect())
+    }
+
+    /// How far `saga` is; nothing, if there is none of this id.
+    ///
+    /// # Errors
+    /// If the store cannot be read: transient, and nothing was done.
+    pub async fn status_of(&self, saga: SagaId) -> Result<Option<Status>, StepError> {
+        let head = self.0.store.head(saga).await;
+        let head = head.map_err(|error| StepError::transient(error).clean())?;
+        Ok(head.map(|head| head.status))
     }
 
     /// Says how far it is, `done` of `total`; shown by live views, not stored.

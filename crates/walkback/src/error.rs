@@ -76,6 +76,14 @@ impl StepError {
         self
     }
 
+    /// It may have done something, or what came before it in the same body has: the opposite of
+    /// [`StepError::clean`].
+    #[must_use]
+    pub fn unknown(mut self) -> Self {
+        self.effect = Effect::Unknown;
+        self
+    }
+
     /// The far side asked us to wait so long.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

@@ -16,7 +16,7 @@ mod world;
 pub use agreement::agree;
 pub use chance::Chance;
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
-pub use every_fault::{Cloud, End, Trial, every_fault};
+pub use every_fault::{Cloud, End, Ordered, Trial, every_fault};
 pub use faulty::{Fault, Faults, Faulty, Planted};
 pub use shapes::{Does, Scenario, scenarios};
 pub use simulation::{Simulated, simulate};

@@ -31,7 +31,17 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
             }
             Ok((201, json!({ "domain": domain })))
         }
-        (Method::Get, [name]) => Ok((200, json!({"domain": public(world.must("domains", name)?)}))),
+        (Method::Get, [name]) => {
+            let mut domain = public(world.must("domains", name)?);
+            let member =
+                |record: &Value, name: &str| record[name].as_str().unwrap_or("@").to_owned();
+            let lines = records(world, name).map(|(_, record)| {
+                let (kind, data) = (member(record, "type"), member(record, "data"));
+                format!("{}\t{}\tIN\t{kind}\t{data}\n", member(record, "name"), record["ttl"])
+            });
+            domain["zone_file"] = json!(format!("$ORIGIN {name}.\n{}", lines.collect::<String>()));
+            Ok((200, json!({ "domain": domain })))
+        }
         (Method::Delete, [name]) => {
             world.remove("domains", name).ok_or_else(not_found)?;
             let of_it: Vec<String> = records(world, name).map(|(id, _)| id.clone()).collect();

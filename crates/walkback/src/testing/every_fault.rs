@@ -52,13 +52,16 @@ pub trait Cloud: Send + Sync {
     }
 }
 
+/// An order, by the ids of the sagas before it.
+pub type Ordered<'a> = dyn Fn(&[SagaId]) -> Order + Sync + 'a;
+
 /// What is tried: sagas that are done first, with nothing wrong, and the order of the one that is tried
 /// by their ids.
 pub struct Trial<'a> {
     /// The sagas before it; each comes to rest before the next one begins.
-    pub before: &'a [Order],
+    pub before: &'a [&'a Ordered<'a>],
     /// Its order.
-    pub order: &'a (dyn Fn(&[SagaId]) -> Order + Sync),
+    pub order: &'a Ordered<'a>,
 }
 
 /// How a saga ended.
@@ -131,7 +134,7 @@ async fn trial<C: Cloud>(
         let life = Faults::none();
         let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
         let engine = must(Engine::with_clock(cloud.registry(&life), faulty, clock));
-        live(&cloud, &engine, &order.clone().key(format!("before {nth}"))).await;
+        live(&cloud, &engine, &order(&before).key(format!("before {nth}"))).await;
         drop(engine);
         if let Some(worker) = life.worker() {
             must(store.retire(worker).await);
@@ -177,6 +180,8 @@ async fn found(store: &MemoryStore, key: &str) -> Option<StoredRun> {
 /// One life: starts the saga, works on it, and waits until it is at rest.
 async fn live<C: Cloud>(cloud: &C, engine: &Engine, order: &Order) {
     let Ok(Enlistment::Working(worker)) = engine.enlist().await else { return };
+    // Nobody else writes: each look at the store would be one more place to die at.
+    let worker = worker.looking(Duration::from_hours(1));
     let stop = CancellationToken::new();
     let client = async {
         loop {

@@ -44,6 +44,10 @@ impl Maker<'_> {
         let least = |keyword, or| schema.get(keyword).and_then(Value::as_i64).unwrap_or(or);
         let number = i64::from(self.full);
         match type_of(schema) {
+            // A text may have to be of a form, which its default is.
+            Some("string") if schema.get("default").is_some_and(Value::is_string) => {
+                schema["default"].clone()
+            }
             Some("string") => {
                 let text = if self.full { "text" } else { "" };
                 let least = usize::try_from(least("minLength", 0)).unwrap_or(0).min(1_000);

@@ -1,0 +1,75 @@
+//! `offboard`: a customer leaves. The site is switched off, waits, and is removed once somebody approves.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use walkback::{Saga, StepRef, Steps};
+
+use crate::sagas::suspend::{all, off};
+
+/// Removes a site for good, after a time of grace and with somebody's approval. Until then a cancel
+/// switches it on again.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offboard {
+    /// The id of the saga that provisioned it.
+    pub site: String,
+    /// How long it is off before it is removed: `7d`. The signal `remove_now` ends that.
+    #[serde(default = "grace")]
+    pub grace: String,
+    /// Who may approve; everybody, if nobody is named.
+    #[serde(default)]
+    pub approvers: Vec<String>,
+    /// Where its domain points meanwhile; where it did, if nothing is said.
+    #[serde(default)]
+    pub parking_ip: Option<String>,
+    /// Who may reach its databases meanwhile; nobody, if nothing is said.
+    #[serde(default)]
+    pub ops_ip: Option<String>,
+}
+
+fn grace() -> String {
+    "7d".to_owned()
+}
+
+impl Saga for Offboard {
+    const KIND: &'static str = "offboard";
+
+    fn steps(&self) -> Steps {
+        let wait = StepRef::new("wait_for")
+            .with("signal", "remove_now")
+            .with("within", self.grace.as_str())
+            .with("otherwise", "go_on");
+        let mut approve = StepRef::new("approve");
+        if !self.approvers.is_empty() {
+            approve = approve.with("by", self.approvers.clone());
+        }
+        let steps = off(Steps::new().then("read_site"), self.parking_ip.is_some());
+        steps
+            .then_all(["find_unknown", "export_zones"])
+            .then(wait)
+            .then(approve)
+            .then("confirm_removal")
+            .then_all([
+                all("remove", "apps", "app"),
+                all("remove", "cdn_endpoints", "cdn_endpoint"),
+                all("remove", "domain_records", "domain_record"),
+                all("remove", "load_balancers", "load_balancer"),
+                all("remove", "reserved_ips", "reserved_ip"),
+            ])
+            .then_all([
+                all("remove", "certificates", "certificate"),
+                all("remove", "databases", "database"),
+                all("remove", "domains", "domain"),
+                all("remove", "droplets", "droplet"),
+            ])
+            .then_all([
+                all("remove", "firewalls", "firewall"),
+                all("remove", "ssh_keys", "ssh_key"),
+                all("remove", "volumes", "volume"),
+                all("remove", "vpcs", "vpc"),
+            ])
+            .then(all("remove", "projects", "project"))
+            .then("remove_tags")
+            .then("sweep")
+    }
+}

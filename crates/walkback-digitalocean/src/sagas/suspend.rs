@@ -1,0 +1,71 @@
+//! `suspend` and `resume_service`: a site that is off, with everything kept to be on again.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use walkback::{Saga, StepRef, Steps};
+
+/// Switches a site off, and keeps it: its droplets are still billed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspend {
+    /// The id of the saga that provisioned it.
+    pub site: String,
+    /// Where its domain points meanwhile; where it did, if nothing is said.
+    #[serde(default)]
+    pub parking_ip: Option<String>,
+    /// Who may reach its databases meanwhile; nobody, if nothing is said.
+    #[serde(default)]
+    pub ops_ip: Option<String>,
+}
+
+/// Switches a suspended site on again, as it was.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeService {
+    /// The id of the saga that provisioned it.
+    pub site: String,
+}
+
+/// One step for all things of a kind.
+pub(super) fn all(step: &str, scope: &str, kind: &str) -> StepRef {
+    StepRef::new(step).scope(scope).with("kind", kind)
+}
+
+/// Switches off what a site has: visitors first, then what serves them.
+pub(super) fn off(steps: Steps, parks: bool) -> Steps {
+    let steps =
+        if parks { steps.then(all("suspend", "domain_records", "domain_record")) } else { steps };
+    steps
+        .then_all([
+            all("suspend", "apps", "app"),
+            all("suspend", "databases", "database"),
+            all("suspend", "droplets", "droplet"),
+            all("suspend", "firewalls", "firewall"),
+        ])
+        .then(StepRef::new("tag_suspended").with("suspended", true))
+}
+
+impl Saga for Suspend {
+    const KIND: &'static str = "suspend";
+
+    fn steps(&self) -> Steps {
+        off(Steps::new().then("read_site"), self.parking_ip.is_some())
+    }
+}
+
+impl Saga for ResumeService {
+    const KIND: &'static str = "resume_service";
+
+    fn steps(&self) -> Steps {
+        Steps::new()
+            .then("read_site")
+            .then_all([
+                all("resume", "firewalls", "firewall"),
+                all("resume", "droplets", "droplet"),
+                all("resume", "databases", "database"),
+                all("resume", "apps", "app"),
+            ])
+            .then(all("resume", "domain_records", "domain_record"))
+            .then(StepRef::new("tag_suspended").with("suspended", false))
+    }
+}

@@ -1,0 +1,231 @@
+//! The life of a site after it was provisioned: what it has, by what is recorded of it; and steps that
+//! suspend, resume and remove all of a kind, one thing like the other.
+//!
+//! What they change is compared and swapped in the records of the saga that made it, so that of two
+//! sagas that change one thing the second fails and is undone.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use walkback::desired::{Change, Provisioned};
+use walkback::{Attempt, Json, Options, SagaId, Status, Step, StepError};
+
+use crate::client::{ApiError, Client};
+use crate::steps::{PROVIDER, on_account, refused};
+
+mod confirm;
+mod remove;
+mod state;
+mod suspend;
+mod tag;
+
+pub use confirm::{ConfirmRemoval, ExportZones, FindUnknown};
+pub use remove::{Remove, RemoveTags, Sweep};
+pub use suspend::{Resume, Suspend};
+pub use tag::TagSuspended;
+
+on_account! {
+    /// Reads what a site has and how that is now, so that it can be as before again.
+    ReadSite;
+}
+
+/// Kinds of things that a site can have, as the records call them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An app.
+    App,
+    /// A CDN endpoint.
+    CdnEndpoint,
+    /// A certificate.
+    Certificate,
+    /// A database cluster.
+    Database,
+    /// A domain.
+    Domain,
+    /// A record of a domain: `domain/id`.
+    DomainRecord,
+    /// A droplet.
+    Droplet,
+    /// A firewall.
+    Firewall,
+    /// A load balancer.
+    LoadBalancer,
+    /// A project.
+    Project,
+    /// A reserved address.
+    ReservedIp,
+    /// An SSH key.
+    SshKey,
+    /// A volume.
+    Volume,
+    /// A private network.
+    Vpc,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        serde_json::from_value(json!(name)).ok()
+    }
+
+    /// Where a thing of this kind is.
+    fn path(self, id: &str) -> String {
+        let many = match self {
+            Self::App => "apps",
+            Self::CdnEndpoint => "cdn/endpoints",
+            Self::Certificate => "certificates",
+            Self::Database => "databases",
+            Self::Domain => "domains",
+            Self::DomainRecord => {
+                let (domain, record) = id.split_once('/').unwrap_or((id, ""));
+                return format!("/v2/domains/{domain}/records/{record}");
+            }
+            Self::Droplet => "droplets",
+            Self::Firewall => "firewalls",
+            Self::LoadBalancer => "load_balancers",
+            Self::Project => "projects",
+            Self::ReservedIp => "reserved_ips",
+            Self::SshKey => "account/keys",
+            Self::Volume => "volumes",
+            Self::Vpc => "vpcs",
+        };
+        format!("/v2/{many}/{id}")
+    }
+
+    /// The member of an answer about one.
+    fn one(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::CdnEndpoint => "endpoint",
+            Self::Certificate => "certificate",
+            Self::Database => "database",
+            Self::Domain => "domain",
+            Self::DomainRecord => "domain_record",
+            Self::Droplet => "droplet",
+            Self::Firewall => "firewall",
+            Self::LoadBalancer => "load_balancer",
+            Self::Project => "project",
+            Self::ReservedIp => "reserved_ip",
+            Self::SshKey => "ssh_key",
+            Self::Volume => "volume",
+            Self::Vpc => "vpc",
+        }
+    }
+
+    /// A thing as the account has it; nothing, if it is gone.
+    async fn find(self, cloud: &Client, id: &str) -> Result<Option<Value>, ApiError> {
+        let found = cloud.find::<Value>(&self.path(id)).await?;
+        Ok(found.map(|mut found| found[self.one()].take()))
+    }
+}
+
+/// A thing of a site.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Thing {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id in the account.
+    pub id: String,
+    /// Its name there.
+    pub name: Option<String>,
+    /// Its row in the records, and that it is removed.
+    pub row: Change,
+    /// What suspending changes of it, as it was when the site was read; null, if it is nothing.
+    pub state: Value,
+}
+
+impl Thing {
+    /// What is wanted of it.
+    fn wanted(&self) -> Value {
+        serde_json::from_str(self.row.before.as_str()).unwrap_or_default()
+    }
+
+    /// How it was before it was suspended, if it is.
+    fn before_suspension(&self) -> Option<Value> {
+        self.wanted().get("suspended").cloned()
+    }
+
+    /// The change after which this is wanted of it.
+    fn becomes(&self, wanted: &Value) -> Result<Change, StepError> {
+        let after = Json::of(wanted).map_err(StepError::permanent)?;
+        Ok(Change { after: Some(after), ..self.row.clone() })
+    }
+
+    /// Whether nobody but this run has changed it since it was read.
+    fn is_untouched(&self, rows: &[Provisioned], attempt: &Attempt) -> bool {
+        let of_it = |row: &&Provisioned| row.step_idx == self.row.step_idx;
+        let row = rows.iter().rfind(of_it);
+        row.is_some_and(|row| {
+            row.changed_by == self.row.changed_by || row.changed_by == Some(attempt.saga_id())
+        })
+    }
+}
+
+/// Which site.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Site {
+    /// The id of the saga that provisioned it.
+    pub site: String,
+}
+
+/// What a site has.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Things {
+    /// In the order in which it was made.
+    pub things: Vec<Thing>,
+}
+
+impl Site {
+    fn id(&self) -> Result<SagaId, StepError> {
+        self.site.parse().or_else(|error| refused(format_args!("site `{}`: {error}", self.site)))
+    }
+
+    /// What is recorded of the site, without its state in the account.
+    async fn things(&self, attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
+        let (id, mut things) = (self.id()?, Vec::new());
+        match attempt.status_of(id).await? {
+            // What a failed one has left is removed like everything else.
+            Some(Status::Completed | Status::Failed) => {}
+            Some(status) => {
+                let status = status.name();
+                return refused(format_args!("saga {id} is {status}: expected a completed one"));
+            }
+            None => return refused(format_args!("there is no saga {id}: expected that of a site")),
+        }
+        for row in attempt.provisioned(id).await? {
+            if row.what.provider != PROVIDER {
+                continue;
+            }
+            let Some(kind) = Kind::of(&row.what.kind) else {
+                let (kind, made) = (&row.what.kind, &row.what.external_id);
+                return refused(format_args!(
+                    "the site has {kind} `{made}`: this program does not know the kind"
+                ));
+            };
+            let (row_of, what) = (row.becomes(None), row.what);
+            let (id, name) = (what.external_id, what.name);
+            things.push(Thing { kind, id, name, row: row_of, state: Value::Null });
+        }
+        if things.is_empty() {
+            return refused(format_args!(
+                "saga {id} has nothing in the account that is still wanted"
+            ));
+        }
+        Ok(things)
+    }
+}
+
+impl Step for ReadSite {
+    const NAME: &'static str = "read_site";
+    const OPTIONS: Options = super::OPTIONS.read_only();
+    type Input = Site;
+    type Output = Things;
+
+    async fn execute(&self, attempt: Attempt, site: Site) -> Result<Things, StepError> {
+        let mut things = site.things(&attempt).await?;
+        for thing in &mut things {
+            thing.state = state::read(&self.cloud, thing).await?;
+        }
+        Ok(Things { things })
+    }
+}

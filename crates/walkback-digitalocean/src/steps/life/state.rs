@@ -1,0 +1,112 @@
+//! What suspending changes of a thing: how it is, how it shall be, and bringing it there.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::{ApiError, Class, Client};
+use crate::steps::life::{Kind, Thing};
+
+/// How long a droplet may take to shut down before its power is cut.
+const SHUTDOWN: Duration = Duration::from_mins(2);
+/// Who may reach a suspended database if nobody is named: without any rule everybody could.
+const NOBODY: &str = "127.0.0.1";
+
+/// What a suspended site still does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// Where its domain points.
+    pub(super) parking_ip: Option<String>,
+    /// Who may reach its databases.
+    pub(super) ops_ip: Option<String>,
+}
+
+/// How a thing is now; null for what is gone, or never suspended.
+pub(super) async fn read(cloud: &Client, thing: &Thing) -> Result<Value, ApiError> {
+    let only = |found: Option<Value>, members: &[&str]| {
+        found.map_or(Value::Null, |found| {
+            members.iter().map(|name| ((*name).to_owned(), found[*name].clone())).collect()
+        })
+    };
+    let id = &thing.id;
+    let members: &[&str] = match thing.kind {
+        Kind::Droplet => &["status"],
+        Kind::Firewall => &["name", "inbound_rules", "outbound_rules", "droplet_ids", "tags"],
+        Kind::DomainRecord => &["type", "data", "ttl"],
+        Kind::App => &["spec"],
+        Kind::Database => {
+            let found = cloud.find::<Value>(&format!("/v2/databases/{id}/firewall")).await?;
+            return Ok(found.map_or(Value::Null, |found| json!({"rules": rules(&found)})));
+        }
+        _ => return Ok(Value::Null),
+    };
+    Ok(only(thing.kind.find(cloud, id).await?, members))
+}
+
+/// The rules of a database without what the API adds to them.
+fn rules(found: &Value) -> Vec<Value> {
+    let rules = found["rules"].as_array().into_iter().flatten();
+    rules.map(|rule| json!({"type": rule["type"], "value": rule["value"]})).collect()
+}
+
+/// How a thing that is like this is when it is suspended.
+pub(super) fn suspended(kind: Kind, state: &Value, kept: &Kept) -> Value {
+    let mut to = state.clone();
+    match kind {
+        Kind::Droplet => to["status"] = json!("off"),
+        // A firewall without any rule is refused: what goes out may.
+        Kind::Firewall => to["inbound_rules"] = json!([]),
+        Kind::DomainRecord => {
+            if let Some(parking) = &kept.parking_ip {
+                to["data"] = json!(parking);
+                to["ttl"] = json!(60);
+            }
+        }
+        Kind::Database => {
+            let ops = kept.ops_ip.as_deref().unwrap_or(NOBODY);
+            to["rules"] = json!([{"type": "ip_addr", "value": ops}]);
+        }
+        Kind::App => to["spec"]["maintenance"] = json!({"enabled": true, "archive": true}),
+        _ => {}
+    }
+    to
+}
+
+/// Brings a thing to be like this; says whether it is. What is gone needs nothing.
+pub(super) async fn set(
+    cloud: &Client,
+    thing: &Thing,
+    to: &Value,
+    waited: Duration,
+) -> Result<bool, ApiError> {
+    let (kind, id) = (thing.kind, &thing.id);
+    let done = match kind {
+        Kind::Droplet => return power(cloud, id, to, waited).await,
+        Kind::DomainRecord => cloud.patch::<Value>(&kind.path(id), to).await,
+        Kind::Database => cloud.put(&format!("/v2/databases/{id}/firewall"), to).await,
+        _ => cloud.put(&kind.path(id), to).await,
+    };
+    match done {
+        Ok(_) => Ok(true),
+        Err(error) if error.class() == Class::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Switches a droplet on or off; a shutdown may end without one, so that it is looked at.
+async fn power(cloud: &Client, id: &str, to: &Value, waited: Duration) -> Result<bool, ApiError> {
+    let Some(found) = Kind::Droplet.find(cloud, id).await? else { return Ok(true) };
+    if found["status"] == to["status"] {
+        return Ok(true);
+    }
+    let action = match to["status"].as_str() {
+        Some("off") if waited < SHUTDOWN => "shutdown",
+        Some("off") => "power_off",
+        _ => "power_on",
+    };
+    let path = format!("/v2/droplets/{id}/actions");
+    match cloud.post::<Value>(&path, &json!({ "type": action })).await {
+        Err(error) if error.class() != Class::Busy => Err(error),
+        _ => Ok(false),
+    }
+}

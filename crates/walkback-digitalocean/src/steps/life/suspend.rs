@@ -1,0 +1,165 @@
+//! Suspending and resuming all things of a kind: each is the other's undo.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use walkback::desired::Change;
+use walkback::{Attempt, Effect, Options, Step, StepError};
+
+use crate::client::{ApiError, Client};
+use crate::steps::life::{Kind, Thing, state};
+use crate::steps::on_account;
+
+on_account! {
+    /// Suspends all things of a kind that a site has; those that are suspended stay so.
+    Suspend;
+    /// Lets all things of a kind that a site has be again as they were before they were suspended.
+    Resume;
+}
+
+/// Which things, and what they still do.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Wanted {
+    /// What the site has.
+    pub things: Vec<Thing>,
+    /// Only these.
+    pub kind: Kind,
+    /// Where its domain points meanwhile.
+    pub parking_ip: Option<String>,
+    /// Who may reach its databases meanwhile; nobody, if nothing is said.
+    pub ops_ip: Option<String>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Changed {
+    /// In the records of whoever made it.
+    pub changed: Vec<Change>,
+}
+
+impl Wanted {
+    fn kept(&self) -> state::Kept {
+        state::Kept { parking_ip: self.parking_ip.clone(), ops_ip: self.ops_ip.clone() }
+    }
+
+    fn of_kind(&self) -> impl Iterator<Item = &Thing> {
+        self.things.iter().filter(|thing| thing.kind == self.kind)
+    }
+
+    /// What is there and not suspended, with how it is when it is.
+    fn to_suspend(&self) -> Vec<(&Thing, Value)> {
+        let there = self.of_kind().filter(|thing| !thing.state.is_null());
+        let running = there.filter(|thing| thing.before_suspension().is_none());
+        let kept = self.kept();
+        running.map(|thing| (thing, state::suspended(self.kind, &thing.state, &kept))).collect()
+    }
+
+    /// What is suspended, with how it was before.
+    fn to_resume(&self) -> Vec<(&Thing, Value)> {
+        let suspended = self.of_kind().map(|thing| (thing, thing.before_suspension()));
+        suspended.filter_map(|(thing, before)| Some((thing, before?))).collect()
+    }
+}
+
+/// Brings each thing to where it shall be, all of them at once.
+async fn bring(
+    cloud: &Client,
+    attempt: &Attempt,
+    things: Vec<(&Thing, Value)>,
+) -> Result<(), StepError> {
+    let (mut there, mut failed) = (true, None::<ApiError>);
+    for (thing, to) in things {
+        match state::set(cloud, thing, &to, attempt.waited()).await {
+            Ok(is_there) => there &= is_there,
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        // What was asked of the others may be done.
+        Some(error) => Err(StepError::from(error).unknown()),
+        None if there => Ok(()),
+        None => Err(StepError::not_yet(cloud.look())),
+    }
+}
+
+/// As they were when the site was read; what was gone then needs nothing.
+fn as_read(things: Vec<(&Thing, Value)>) -> Vec<(&Thing, Value)> {
+    let read = things.into_iter().map(|(thing, _)| (thing, thing.state.clone()));
+    read.filter(|(_, state)| !state.is_null()).collect()
+}
+
+/// Leaves out what others have changed since: how that shall be is their business.
+async fn untouched<'a>(
+    attempt: &Attempt,
+    mut things: Vec<(&'a Thing, Value)>,
+) -> Result<Vec<(&'a Thing, Value)>, StepError> {
+    let Some((first, _)) = things.first() else { return Ok(things) };
+    let rows = attempt.provisioned(first.row.saga_id).await?;
+    things.retain(|(thing, _)| thing.is_untouched(&rows, attempt));
+    Ok(things)
+}
+
+impl Step for Suspend {
+    const NAME: &'static str = "suspend";
+    const OPTIONS: Options = crate::steps::OPTIONS;
+    type Input = Wanted;
+    type Output = Changed;
+
+    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Changed, StepError> {
+        bring(&self.cloud, &attempt, wanted.to_suspend()).await?;
+        let changed = wanted.to_suspend().into_iter().map(|(thing, _)| {
+            let mut spec = thing.wanted();
+            spec["suspended"] = thing.state.clone();
+            thing.becomes(&spec)
+        });
+        Ok(Changed { changed: changed.collect::<Result<_, _>>()? })
+    }
+
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        wanted: Wanted,
+        _: Effect<Changed>,
+    ) -> Result<(), StepError> {
+        let ours = untouched(&attempt, wanted.to_suspend()).await?;
+        bring(&self.cloud.undoing(), &attempt, as_read(ours)).await
+    }
+
+    fn changes(&self, output: &Changed) -> Vec<Change> {
+        output.changed.clone()
+    }
+}
+
+impl Step for Resume {
+    const NAME: &'static str = "resume";
+    const OPTIONS: Options = crate::steps::OPTIONS;
+    type Input = Wanted;
+    type Output = Changed;
+
+    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Changed, StepError> {
+        bring(&self.cloud, &attempt, wanted.to_resume()).await?;
+        let changed = wanted.to_resume().into_iter().map(|(thing, _)| {
+            let mut spec = thing.wanted();
+            if let Value::Object(members) = &mut spec {
+                members.remove("suspended");
+            }
+            thing.becomes(&spec)
+        });
+        Ok(Changed { changed: changed.collect::<Result<_, _>>()? })
+    }
+
+    /// As it was when the site was read.
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        wanted: Wanted,
+        _: Effect<Changed>,
+    ) -> Result<(), StepError> {
+        let ours = untouched(&attempt, wanted.to_resume()).await?;
+        bring(&self.cloud.undoing(), &attempt, as_read(ours)).await
+    }
+
+    fn changes(&self, output: &Changed) -> Vec<Change> {
+        output.changed.clone()
+    }
+}
