@@ -115,17 +115,22 @@ impl Engine {
         clock: impl Clock + 'static,
     ) -> Result<Self, Error> {
         Mistakes(wiring::check_registry(&registry)).none_or()?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self::of(registry, Arc::new(store), Arc::new(clock)))
+    }
+
+    /// On a registry that is known to have no mistakes.
+    pub(crate) fn of(registry: Registry, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
             registry,
-            store: Arc::new(store),
-            clock: Arc::new(clock),
+            store,
+            clock,
             quiet: Arc::default(),
             progress: Progress::default(),
             attention: Notify::new(),
             local: Mutex::default(),
             plans: Mutex::default(),
             waiters: Mutex::default(),
-        })))
+        }))
     }
 
     /// The registry.

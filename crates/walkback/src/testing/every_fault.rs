@@ -89,6 +89,8 @@ pub async fn every_fault<C: Cloud>(order: &Trial<'_>, mut check: impl FnMut(&C, 
         trials += 1;
     };
     let clock = VirtualClock::new();
+    let registry = C::new(clock).registry(&Faults::none());
+    must(Engine::with_clock(registry, MemoryStore::new(), clock));
     let (cloud, end) = trial::<C>(clock, order, "nothing", &Faults::none(), |_| {}).await;
     judge(&cloud, end);
     for fault in C::faults() {
@@ -129,41 +131,24 @@ async fn trial<C: Cloud>(
     fails: impl FnOnce(&C),
 ) -> (C, End) {
     let (cloud, store) = (C::new(clock), MemoryStore::new());
+    let scene = Scene { cloud: &cloud, store: &store, clock };
     let mut before = Vec::new();
     for (nth, order) in order.before.iter().enumerate() {
-        let life = Faults::none();
-        let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
-        let engine = must(Engine::with_clock(cloud.registry(&life), faulty, clock));
-        live(&cloud, &engine, &order(&before).key(format!("before {nth}"))).await;
-        drop(engine);
-        if let Some(worker) = life.worker() {
-            must(store.retire(worker).await);
-        }
-        before.extend(found(&store, &format!("before {nth}")).await.map(|run| run.spec.id));
+        let key = format!("before {nth}");
+        scene.life(&Faults::none(), &order(&before).key(&key)).await;
+        before.extend(scene.found(&key).await.map(|run| run.spec.id));
     }
     fails(&cloud);
     let order = (order.order)(&before).key(KEY);
     let mut life = Arc::clone(first);
     for _ in 0..LIVES {
-        let faulty = Faulty::new(Arc::new(store.clone()), Arc::clone(&life));
-        let engine = must(Engine::with_clock(cloud.registry(&life), faulty, clock));
-        tokio::select! {
-            biased;
-            () = life.died().cancelled() => {}
-            () = live(&cloud, &engine, &order) => {}
-            () = tokio::time::sleep(PATIENCE) => {}
-        }
-        drop(engine);
-        if let Some(worker) = life.worker() {
-            must(store.retire(worker).await);
-        }
+        scene.life(&life, &order).await;
         life = Faults::none();
-        let run = found(&store, KEY).await;
+        let run = scene.found(KEY).await;
         if let Some(run) = run.filter(|run| run.head.status.at_rest()) {
             let report = must(verify(&store, None, None).await);
             assert!(report.is_clean(), "{name}: {report}");
-            let engine = must(Engine::with_clock(cloud.registry(&life), store, clock));
-            let saga = must(engine.show_saga(run.spec.id).await);
+            let saga = must(scene.engine(&life).show_saga(run.spec.id).await);
             let end = End { fault: name.to_owned(), status: saga.status, saga };
             return (cloud, end);
         }
@@ -171,10 +156,40 @@ async fn trial<C: Cloud>(
     fail(&format!("{name}: no rest: {:#?}", must(store.scan(None, 1).await)))
 }
 
-/// The run of this key.
-async fn found(store: &MemoryStore, key: &str) -> Option<StoredRun> {
-    let mut runs = must(store.scan(None, usize::MAX).await).into_iter();
-    runs.find(|run| run.spec.key.as_deref() == Some(key))
+/// What a trial has.
+struct Scene<'a, C> {
+    cloud: &'a C,
+    store: &'a MemoryStore,
+    clock: VirtualClock,
+}
+
+impl<C: Cloud> Scene<'_, C> {
+    /// A process with this life; its registry was checked before the first trial.
+    fn engine(&self, life: &Arc<Faults>) -> Engine {
+        let faulty = Faulty::new(Arc::new(self.store.clone()), Arc::clone(life));
+        Engine::of(self.cloud.registry(life), Arc::new(faulty), Arc::new(self.clock))
+    }
+
+    /// One life of a process, until it dies or the saga of `order` is at rest.
+    async fn life(&self, life: &Arc<Faults>, order: &Order) {
+        let engine = self.engine(life);
+        tokio::select! {
+            biased;
+            () = life.died().cancelled() => {}
+            () = live(self.cloud, &engine, order) => {}
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        drop(engine);
+        if let Some(worker) = life.worker() {
+            must(self.store.retire(worker).await);
+        }
+    }
+
+    /// The run of this key.
+    async fn found(&self, key: &str) -> Option<StoredRun> {
+        let mut runs = must(self.store.scan(None, usize::MAX).await).into_iter();
+        runs.find(|run| run.spec.key.as_deref() == Some(key))
+    }
 }
 
 /// One life: starts the saga, works on it, and waits until it is at rest.
