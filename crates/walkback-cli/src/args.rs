@@ -6,7 +6,8 @@ use tracing::level_filters::LevelFilter;
 use crate::cloud::CloudArgs;
 use crate::commands::{
     attention, backup, bench, completions, diff, explain, ledger, list, operator, plan,
-    provisioned, prune, run, show, simulate, start, upgrade_check, verify, watch, work,
+    provisioned, prune, resources, run, show, simulate, start, sync, upgrade_check, verify, watch,
+    work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -39,7 +40,7 @@ Exit codes:
     1  rolled back, or a check found something
     2  bad usage or input; nothing was stored
     3  the saga failed or is parked: it needs a person
-    4  the store cannot be used
+    4  the store, or the account, cannot be used
     5  the command does not fit how the saga stands
   130  interrupted; what was under way is handed over
 
@@ -137,6 +138,12 @@ pub(crate) enum Command {
     Attention(attention::AttentionArgs),
     /// List what sagas have provisioned and still want.
     Provisioned(provisioned::ProvisionedArgs),
+    /// List what exists in the account, as sagas and the newest sync know.
+    #[command(after_long_help = resources::EXAMPLES)]
+    Resources(resources::ResourcesArgs),
+    /// Look at what exists in the account, and keep it.
+    #[command(after_long_help = sync::EXAMPLES)]
+    Sync(sync::SyncArgs),
     /// Show what changed in a saga between two rows of its ledger.
     Diff(diff::DiffArgs),
     /// Show what a saga would do, forward and back, without starting it.

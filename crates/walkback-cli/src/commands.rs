@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 use walkback::{Engine, Registry};
+use walkback_digitalocean::Client;
 
 use crate::args::{Cli, Command};
 use crate::cloud::CloudArgs;
@@ -25,11 +26,13 @@ pub(crate) mod operator;
 pub(crate) mod plan;
 pub(crate) mod provisioned;
 pub(crate) mod prune;
+pub(crate) mod resources;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod start;
 pub(crate) mod steps;
+pub(crate) mod sync;
 pub(crate) mod upgrade_check;
 pub(crate) mod verify;
 pub(crate) mod watch;
@@ -65,8 +68,15 @@ impl App {
     /// # Errors
     /// If what is said of the account is wrong.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
-        let cloud = self.cloud.client(&self.place)?;
-        Ok(walkback_digitalocean::sagas::add(Registry::with_builtins(), &cloud))
+        Ok(walkback_digitalocean::sagas::add(Registry::with_builtins(), &self.account()?))
+    }
+
+    /// The account that sagas work on.
+    ///
+    /// # Errors
+    /// If what is said of it is wrong.
+    pub(crate) fn account(&self) -> Result<Client, Failure> {
+        self.cloud.client(&self.place)
     }
 }
 
@@ -107,6 +117,8 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Verify(args) => verify::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
         Command::Provisioned(args) => provisioned::run(app, args).await,
+        Command::Resources(args) => resources::run(app, args).await,
+        Command::Sync(args) => sync::run(app, args).await,
         Command::Simulate(args) => simulate::run(app, args).await,
         Command::UpgradeCheck => upgrade_check::run(app).await,
         Command::Prune(args) => prune::run(app, args).await,

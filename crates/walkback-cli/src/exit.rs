@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Needs or waits for a person.
     Person = 3,
-    /// The store cannot be used.
+    /// The store, or the account, cannot be used.
     Store = 4,
     /// The command does not fit the run's status.
     DoesNotFit = 5,

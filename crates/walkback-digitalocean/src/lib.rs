@@ -2,6 +2,7 @@
 //! a hosting company. With the feature `simulator` also a simulated account to run them against.
 
 pub mod client;
+pub mod inventory;
 pub mod sagas;
 #[cfg(feature = "simulator")]
 pub mod simulator;

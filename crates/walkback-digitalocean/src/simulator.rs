@@ -227,7 +227,12 @@ impl Simulator {
 
     /// The account as this token sees it; each has rate limits of its own.
     pub fn token(&self, token: &str) -> Arc<dyn Transport> {
-        Arc::new(Token { cloud: self.clone(), token: token.to_owned() })
+        Arc::new(Access { cloud: self.clone(), token: token.to_owned(), reads_only: false })
+    }
+
+    /// The same for a token that may read, and nothing else.
+    pub fn read_only_token(&self, token: &str) -> Arc<dyn Transport> {
+        Arc::new(Access { cloud: self.clone(), token: token.to_owned(), reads_only: true })
     }
 
     /// Calls so far.
@@ -320,12 +325,13 @@ fn keep(world: &World, file: &Path) -> std::io::Result<()> {
 }
 
 /// The account as one token sees it.
-struct Token {
+struct Access {
     cloud: Simulator,
     token: String,
+    reads_only: bool,
 }
 
-impl Transport for Token {
+impl Transport for Access {
     fn send(&self, request: Request) -> Sent<'_> {
         let half = self.cloud.lock().settings.latency / 2;
         let clock = Arc::clone(&self.cloud.0.clock);
@@ -333,7 +339,11 @@ impl Transport for Token {
             if !half.is_zero() {
                 clock.sleep(half).await;
             }
-            let answer = self.cloud.answer(&self.token, &request);
+            let answer = if self.reads_only && request.method != Method::Get {
+                Ok(call::forbidden())
+            } else {
+                self.cloud.answer(&self.token, &request)
+            };
             if !half.is_zero() {
                 clock.sleep(half).await;
             }

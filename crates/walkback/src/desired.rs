@@ -271,4 +271,6 @@ pub struct Resource {
     pub gone_at: Option<Timestamp>,
     /// The run that has provisioned it and still wants it.
     pub wanted_by: Option<SagaId>,
+    /// The run that provisioned it last, whether or not it still wants it.
+    pub made_by: Option<SagaId>,
 }

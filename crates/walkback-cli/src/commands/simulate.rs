@@ -35,6 +35,9 @@ pub(crate) struct SimulateArgs {
     /// Who has this token is let in; may be said several times, each with rate limits of its own.
     #[arg(long = "token", value_name = "TOKEN", required = true)]
     tokens: Vec<String>,
+    /// Who has this token may only read; may be said several times.
+    #[arg(long = "read-only-token", value_name = "TOKEN")]
+    read_only_tokens: Vec<String>,
     /// How much faster than real its clock runs.
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speed: u32,
@@ -57,6 +60,7 @@ pub(crate) async fn run(app: &App, args: SimulateArgs) -> Outcome {
     } else {
         app.out.line(&format!("a simulated account at {url}/"))?;
     }
-    Server::new(cloud, args.tokens).serve(listener, app.stop.clone()).await;
+    let server = Server::new(cloud, args.tokens).read_only(args.read_only_tokens);
+    server.serve(listener, app.stop.clone()).await;
     Ok(Exit::Interrupted)
 }

@@ -41,6 +41,8 @@ fn help_of_the_command_and_of_every_verb() {
         "verify",
         "prune",
         "provisioned",
+        "resources",
+        "sync",
         "simulate",
         "upgrade-check",
         "backup",

@@ -126,7 +126,7 @@ impl Saga for Provision {
             steps = steps.then("create_certificate").then("await_certificate").then("serve_https");
         }
         let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
-        let describe = all("describe_site").map("made_address", address);
+        let describe = all("describe_site").map("site_address", address);
         steps.then(all("assign_project")).then(describe.with("https", self.https()))
     }
 }

@@ -141,6 +141,13 @@ pub(super) fn not_found() -> Refusal {
     Refusal::new(404, "The resource you were accessing could not be found.")
 }
 
+/// The answer to a token that may only read.
+pub(super) fn forbidden() -> Answer {
+    let message = "You do not have access for the attempted action.";
+    let (status, body) = Refusal::new(403, message).said();
+    Answer { status, body, ..Answer::default() }
+}
+
 /// An answer of a server that failed.
 pub(super) fn failed(request_id: Option<String>) -> Answer {
     let body = json!({"id": "server_error", "message": "Unexpected server-side error"});

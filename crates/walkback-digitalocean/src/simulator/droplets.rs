@@ -43,7 +43,7 @@ pub(super) fn answer(
         }
         (Method::Get, [id, "snapshots"]) => {
             world.must("droplets", id)?;
-            snapshots::of(world, call, id)
+            Ok((200, snapshots::of(world, call, id)))
         }
         (Method::Get, [id, "destroy_with_associated_resources"]) => {
             world.must("droplets", id)?;

@@ -25,6 +25,7 @@ const BODY: usize = 1 << 20;
 pub struct Server {
     cloud: Simulator,
     tokens: Vec<String>,
+    read_only: Vec<String>,
 }
 
 /// Why there is no answer: the connection is closed without one.
@@ -42,7 +43,14 @@ impl std::error::Error for Unanswered {}
 impl Server {
     /// The account, for whoever has one of these tokens.
     pub fn new(cloud: Simulator, tokens: Vec<String>) -> Self {
-        Self { cloud, tokens }
+        Self { cloud, tokens, read_only: Vec::new() }
+    }
+
+    /// The same, also for whoever has one of these tokens, but only to read.
+    #[must_use]
+    pub fn read_only(mut self, tokens: Vec<String>) -> Self {
+        self.read_only = tokens;
+        self
     }
 
     /// Serves until `stop` is cancelled. Beside the API there are a page at `/`, everything there is
@@ -87,7 +95,9 @@ impl Server {
         }
         let bearer = head.headers.get("authorization").and_then(|value| value.to_str().ok());
         let token = bearer.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-        if !self.tokens.iter().any(|known| known == token) {
+        let is_in = |tokens: &[String]| tokens.iter().any(|known| known == token);
+        let reads_only = !is_in(&self.tokens);
+        if reads_only && !is_in(&self.read_only) {
             let said = json!({"id": "unauthorized", "message": "Unable to authenticate you"});
             return Ok(whole(&Answer { status: 401, body: said, ..Answer::default() }));
         }
@@ -101,7 +111,9 @@ impl Server {
             return Ok(whole(&Answer { status: 400, body: said, ..Answer::default() }));
         };
         let body = Some(body).filter(|body| !body.is_null());
-        match self.cloud.token(token).send(Request { method, path, body }).await {
+        let account =
+            if reads_only { self.cloud.read_only_token(token) } else { self.cloud.token(token) };
+        match account.send(Request { method, path, body }).await {
             Ok(answer) => Ok(whole(&answer)),
             // Whoever asked hears nothing: the connection is closed.
             Err(SendError::NotSent(why) | SendError::Unknown(why)) => Err(Unanswered(why)),

@@ -25,7 +25,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
 }
 
 /// Those of a thing, as its own list shows them.
-pub(super) fn of(world: &World, call: &Call<'_>, id: &str) -> Said {
+pub(super) fn of(world: &World, call: &Call<'_>, id: &str) -> Value {
     let mut own = world.listed("snapshots", call);
     own.retain(|one| one["resource_id"] == id);
     // A droplet's list has them as images.
@@ -36,7 +36,7 @@ pub(super) fn of(world: &World, call: &Call<'_>, id: &str) -> Said {
             one["type"] = json!("snapshot");
         }
     }
-    Ok((200, call.page("snapshots", own)))
+    call.page("snapshots", own)
 }
 
 pub(super) fn of_volume(world: &mut World, call: &Call<'_>, volume: &str) -> Said {

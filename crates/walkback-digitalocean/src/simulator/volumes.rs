@@ -38,7 +38,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
         }
         (Method::Get, [id, "snapshots"]) => {
             world.must("volumes", id)?;
-            snapshots::of(world, call, id)
+            Ok((200, snapshots::of(world, call, id)))
         }
         (Method::Post, [id, "snapshots"]) => snapshots::of_volume(world, call, id),
         (Method::Post, [id, "actions"]) => act(world, call, id, errs),

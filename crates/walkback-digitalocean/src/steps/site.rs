@@ -17,7 +17,7 @@ pub struct Made {
     /// The droplets.
     pub droplet_ids: Vec<u64>,
     /// The address of the droplet, or of what is before it.
-    pub made_address: String,
+    pub site_address: String,
     /// The domain.
     pub domain: Option<String>,
     /// Whether it serves HTTPS.
@@ -49,10 +49,10 @@ impl Step for DescribeSite {
             let path = format!("/v2/droplets/{id}");
             self.cloud.get::<serde_json::Value>(&path).await?;
         }
-        let host = made.domain.unwrap_or_else(|| made.made_address.clone());
+        let host = made.domain.unwrap_or_else(|| made.site_address.clone());
         let scheme = if made.https { "https" } else { "http" };
         Ok(Site {
-            address: made.made_address,
+            address: made.site_address,
             url: format!("{scheme}://{host}/"),
             // To a hundredth of a cent: the API has it to a fraction of that.
             cost_per_hour: (made.droplets_per_hour * 10_000.0).round() / 10_000.0,

@@ -272,7 +272,7 @@ impl Inner {
     async fn check_versions(&self, records: &[RecordChange]) -> Result<(), Error> {
         let swaps: Vec<_> = records.iter().filter_map(RecordChange::swap).cloned().collect();
         let moved = self.moved_on(&swaps).await?;
-        moved.map_or(Ok(()), |why| Err(mistake(why).into()))
+        moved.map_or(Ok(()), |why| Err(mistake(why)))
     }
 
     /// A step that a person did: its output must be one that the step could have put out.

@@ -126,6 +126,7 @@ impl CloudRecords {
             missing_since: None,
             gone_at: None,
             wanted_by: None,
+            made_by: None,
         });
         (thing.last_seen, thing.missing_since, thing.gone_at) = (at, None, None);
     }
@@ -133,6 +134,11 @@ impl CloudRecords {
     fn wanted_by(&self, of: &Key) -> Option<SagaId> {
         let wants = |row: &&Provisioned| row.closed_at.is_none() && key(&row.what) == *of;
         self.provisioned.iter().find(wants).map(|row| row.saga_id)
+    }
+
+    fn made_by(&self, of: &Key) -> Option<SagaId> {
+        let made = |row: &&Provisioned| key(&row.what) == *of;
+        self.provisioned.iter().rfind(made).map(|row| row.saga_id)
     }
 
     /// Takes in what a provider says exists.
@@ -160,6 +166,7 @@ impl CloudRecords {
                 missing_since: None,
                 gone_at: None,
                 wanted_by: None,
+                made_by: None,
             });
         }
         let not_found = |thing: &&mut Resource| {
@@ -183,6 +190,7 @@ impl CloudRecords {
     pub(super) fn resources(&self) -> Vec<Resource> {
         let shown = |(key, thing): (&Key, &Resource)| Resource {
             wanted_by: self.wanted_by(key),
+            made_by: self.made_by(key),
             ..thing.clone()
         };
         self.resources.iter().map(shown).collect()

@@ -237,7 +237,9 @@ pub(super) fn resources(connection: &Connection) -> rusqlite::Result<Vec<Resourc
     let sql = "SELECT r.provider, r.kind, r.external_id, r.name, r.region, r.tags, \
         r.observed_state, r.first_seen, r.last_seen, r.missing_since, r.gone_at, \
         (SELECT p.saga_id FROM cloud_provisioned p WHERE p.resource_no = r.resource_no \
-         AND p.closed_at IS NULL ORDER BY p.provisioned_no LIMIT 1) \
+         AND p.closed_at IS NULL ORDER BY p.provisioned_no LIMIT 1), \
+        (SELECT p.saga_id FROM cloud_provisioned p WHERE p.resource_no = r.resource_no \
+         ORDER BY p.provisioned_no DESC LIMIT 1) \
         FROM cloud_resources r ORDER BY r.provider, r.kind, r.external_id";
     let mut rows = connection.prepare_cached(sql)?;
     rows.query_map([], |row| {
@@ -255,6 +257,7 @@ pub(super) fn resources(connection: &Connection) -> rusqlite::Result<Vec<Resourc
             missing_since: moment(row, 9)?,
             gone_at: moment(row, 10)?,
             wanted_by: text(11)?.and_then(|id| id.parse().ok()),
+            made_by: text(12)?.and_then(|id| id.parse().ok()),
         })
     })?
     .collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::desired::{Observed, Seen, Survey};
 use crate::store::Store;
 use crate::testing::conformance::maker::{applied, at, json, must, owned, spec};
-use crate::testing::conformance::records::makes;
+use crate::testing::conformance::records::{closes, makes};
 
 type Under = Arc<dyn Store>;
 
@@ -46,9 +46,13 @@ pub(super) async fn what_was_made_is_no_news_and_is_wanted(store: Under) {
     let (mut run, claim) = owned(&*store, spec()).await;
     applied(&*store, &claim, makes(&mut run.run, &claim, 0, "v")).await;
     assert_eq!(survey(&*store, &["v", "w"], 8_000).await, observed(2, 1, 0, 0));
-    let wanted: Vec<_> =
-        must(store.resources().await).into_iter().map(|thing| thing.wanted_by).collect();
-    assert_eq!(wanted, [Some(claim.saga()), None]);
+    let things = must(store.resources().await);
+    let sagas: Vec<_> = things.iter().map(|thing| (thing.wanted_by, thing.made_by)).collect();
+    let saga = Some(claim.saga());
+    assert_eq!(sagas, [(saga, saga), (None, None)]);
+    applied(&*store, &claim, closes(&mut run.run, &claim, 0)).await;
+    let thing = must(store.resources().await).remove(0);
+    assert_eq!((thing.wanted_by, thing.made_by), (None, saga));
 }
 
 pub(super) async fn what_is_missing_twice_is_gone(store: Under) {

@@ -1,0 +1,135 @@
+//! What exists in an account: every list read whole, never thing by thing.
+
+use serde_json::Value;
+use walkback::Json;
+use walkback::clock::Clock;
+use walkback::desired::{Seen, Survey};
+
+use crate::client::{ApiError, Class, Client};
+
+/// A list of the API: below `/v2/`, its member, what its things are called here, and what tells them.
+struct List {
+    path: &'static str,
+    member: &'static str,
+    kind: &'static str,
+    id: &'static str,
+}
+
+const fn list(
+    path: &'static str,
+    member: &'static str,
+    kind: &'static str,
+    id: &'static str,
+) -> List {
+    List { path, member, kind, id }
+}
+
+const LISTS: [List; 15] = [
+    list("apps", "apps", "app", "id"),
+    list("cdn/endpoints", "endpoints", "cdn_endpoint", "id"),
+    list("certificates", "certificates", "certificate", "id"),
+    list("databases", "databases", "database", "id"),
+    list("domains", "domains", "domain", "name"),
+    list("droplets", "droplets", "droplet", "id"),
+    list("firewalls", "firewalls", "firewall", "id"),
+    list("load_balancers", "load_balancers", "load_balancer", "id"),
+    list("projects", "projects", "project", "id"),
+    list("reserved_ips", "reserved_ips", "reserved_ip", "ip"),
+    list("snapshots", "snapshots", "snapshot", "id"),
+    list("spaces/keys", "keys", "spaces_key", "access_key"),
+    list("account/keys", "ssh_keys", "ssh_key", "id"),
+    list("volumes", "volumes", "volume", "id"),
+    list("vpcs", "vpcs", "vpc", "id"),
+];
+
+/// Members that are secrets, or hold some.
+const SECRETS: [&str; 14] = [
+    "access_cert",
+    "access_key_secret",
+    "ca",
+    "connection",
+    "envs",
+    "password",
+    "private_connection",
+    "private_key",
+    "schema_registry_connection",
+    "secret_key",
+    "standby_connection",
+    "standby_private_connection",
+    "ui_connection",
+    "users",
+];
+
+/// What a look at an account found.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    /// What there is, of every kind that could be listed.
+    pub survey: Survey,
+    /// Kinds that this token may not list, with what the API said.
+    pub not_allowed: Vec<(String, String)>,
+}
+
+/// Lists everything in the account: a call for each 200 things of a kind, and one for each domain.
+///
+/// # Errors
+/// What the API, or the way there, says; nothing is known then.
+pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiError> {
+    let begun_at = clock.now();
+    let (mut kinds, mut found, mut not_allowed) = (Vec::new(), Vec::new(), Vec::new());
+    for List { path, member, kind, id } in LISTS {
+        let things: Vec<Value> = match cloud.list(&format!("/v2/{path}"), member).await {
+            Ok(things) => things,
+            Err(error) if error.class() == Class::Auth => {
+                not_allowed.push((kind.to_owned(), error.to_string()));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        kinds.push(kind.to_owned());
+        if kind == "domain" {
+            kinds.push("domain_record".to_owned());
+            for domain in things.iter().filter_map(|domain| domain["name"].as_str()) {
+                let path = format!("/v2/domains/{domain}/records");
+                let records: Option<Vec<Value>> = cloud.find_list(&path, "domain_records").await?;
+                let seen = |record: Value| {
+                    seen("domain_record", format!("{domain}/{}", record["id"]), record)
+                };
+                found.extend(records.into_iter().flatten().map(seen));
+            }
+        }
+        found.extend(things.into_iter().map(|thing| seen(kind, told(&thing[id]), thing)));
+    }
+    // Pages shift while things come and go: one may be there twice.
+    found.sort_by(|a, b| (&a.kind, &a.external_id).cmp(&(&b.kind, &b.external_id)));
+    found.dedup_by(|a, b| a.kind == b.kind && a.external_id == b.external_id);
+    let provider = "digitalocean".to_owned();
+    let survey = Survey { provider, kinds, found, begun_at, at: clock.now() };
+    Ok(Inventory { survey, not_allowed })
+}
+
+/// An id, be it a text or a number.
+fn told(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
+fn seen(kind: &str, external_id: String, mut thing: Value) -> Seen {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let region = text(&thing["region"]).or_else(|| text(&thing["region"]["slug"]));
+    let tags = thing["tags"].as_array().into_iter().flatten();
+    let tags = tags.filter_map(text).collect();
+    let name = text(&thing["name"]).or_else(|| text(&thing["spec"]["name"]));
+    cut_secrets(&mut thing);
+    let state = Json::of(&thing).unwrap_or_else(|_| Json::empty_object());
+    Seen { kind: kind.to_owned(), external_id, name, region, tags, state }
+}
+
+fn cut_secrets(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !SECRETS.contains(&name.as_str()));
+            members.values_mut().for_each(cut_secrets);
+        }
+        Value::Array(items) => items.iter_mut().for_each(cut_secrets),
+        _ => {}
+    }
+}
