@@ -172,7 +172,6 @@ impl Account {
         }
         let closed = |firewall: &Value| firewall["inbound_rules"] == json!([]);
         off.extend(ours("firewalls").iter().map(|one| ("firewall is closed", closed(one))));
-        off.extend(ours("databases").iter().map(|one| ("database is tagged", tagged(one))));
         let parked = |record: &&Value| record["type"] == "A";
         for record in ours("records").iter().filter(parked) {
             off.push(("record is parked", record["data"] == "192.0.2.7"));

@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use walkback::clock::SystemClock;
 use walkback::engine::{Asked, Operation};
-use walkback::{Engine, MemoryStore, Order, Registry, Status};
+use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Answer, Method, Request, SendError, Sent, Transport};
 use walkback_digitalocean::simulator::Server;
-use walkback_digitalocean::{Client, Simulator, sagas};
+use walkback_digitalocean::{Client, Simulator, inventory, sagas};
 
 const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/openapi.json");
 
@@ -43,6 +43,7 @@ impl Transport for Judged {
             let name = reqwest::Method::from_bytes(method.name().as_bytes()).unwrap();
             let mut asked = self.client.request(name, format!("{}{path}", self.base));
             asked = asked.bearer_auth("secret").header("content-type", "application/json");
+            asked = asked.header("accept", "application/json");
             if let Some(body) = body {
                 asked = asked.body(body.to_string());
             }
@@ -135,10 +136,11 @@ async fn calls_and_answers_are_as_the_specification_says() {
         };
         whole_life(judged()).await;
         everything_by_hand(&judged()).await;
+        lives_by_hand(&judged()).await;
         let found = std::mem::take(&mut *verdicts.lock().unwrap());
         eprintln!("{} calls judged, {} violations", found.calls, found.violations.len());
         assert!(found.violations.is_empty(), "{}", found.violations.join("\n"));
-        assert!(found.calls > 80);
+        assert!(found.calls > 200);
         // The control: what is wrong is named.
         let wrong = json!({"name": "no blanks in names", "region": 7});
         call(&judged(), Method::Post, "/v2/vpcs", Some(wrong)).await;
@@ -149,27 +151,52 @@ async fn calls_and_answers_are_as_the_specification_says() {
     tokio::join!(server, judge);
 }
 
-/// A site is provisioned, and rolled back.
+/// A site is provisioned, and rolled back; another is provisioned, suspended, resumed and removed.
 async fn whole_life(judged: Judged) {
     let client = Client::over(Arc::new(judged), Arc::new(SystemClock)).hurrying(30);
     let registry = sagas::add(Registry::with_builtins(), &client);
     let engine = Engine::new(registry, MemoryStore::new()).unwrap();
-    let order = json!({
+    let plain = json!({
         "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "count": 2, "volume_gib": 10,
         "domain": "shop.example.com"
     });
-    let id = engine.start_saga(Order::kind("provision").input(order.to_string())).await.unwrap().id;
-    for (status, next) in
-        [(Status::Completed, Some(Operation::Rollback)), (Status::RolledBack, None)]
-    {
-        engine.work_until_idle().await.unwrap();
-        let saga = engine.show_saga(id).await.unwrap();
-        assert_eq!(saga.status, status, "{saga:#?}");
-        if let Some(operation) = next {
-            let asked = Asked { actor: "ada".to_owned(), reason: None };
-            engine.operate(id, &operation, &asked).await.unwrap();
-        }
-    }
+    let id = done(&engine, "provision", &plain).await;
+    ask(&engine, id, Operation::Rollback).await;
+    settled(&engine, id, Status::RolledBack).await;
+    let served = json!({
+        "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "domain": "shop.example.com",
+        "database_engine": "pg", "load_balancer": true, "volume_gib": 10,
+        "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    });
+    let site = done(&engine, "provision", &served).await;
+    done(&engine, "suspend", &json!({"site": site, "parking_ip": "192.0.2.7"})).await;
+    let found = inventory::survey(&client, &SystemClock).await.unwrap();
+    assert!(found.survey.found.len() > 10 && found.not_allowed.is_empty(), "{found:?}");
+    done(&engine, "resume_service", &json!({ "site": site })).await;
+    let offboard = json!({"site": site, "grace": "0s"}).to_string();
+    let order = Order::kind("offboard").input(offboard);
+    let id = engine.start_saga(order).await.unwrap().id;
+    engine.work_until_idle().await.unwrap();
+    ask(&engine, id, Operation::Approve { step: None }).await;
+    settled(&engine, id, Status::Completed).await;
+}
+
+async fn done(engine: &Engine, kind: &str, order: &Value) -> SagaId {
+    let order = Order::kind(kind).input(order.to_string());
+    let id = engine.start_saga(order).await.unwrap().id;
+    settled(engine, id, Status::Completed).await;
+    id
+}
+
+async fn settled(engine: &Engine, id: SagaId, status: Status) {
+    engine.work_until_idle().await.unwrap();
+    let saga = engine.show_saga(id).await.unwrap();
+    assert_eq!(saga.status, status, "{saga:#?}");
+}
+
+async fn ask(engine: &Engine, id: SagaId, operation: Operation) {
+    let asked = Asked { actor: "ada".to_owned(), reason: None };
+    engine.operate(id, &operation, &asked).await.unwrap();
 }
 
 /// What the sagas do not call.
@@ -195,7 +222,91 @@ async fn everything_by_hand(judged: &Judged) {
         (Method::Get, "/v2/droplets/1", None, 404),
         (Method::Delete, "/v2/volumes/7724db7c-e098-11e5-b522-000f53304e51", None, 404),
         (Method::Delete, "/v2/tags/a", None, 204),
+        (Method::Get, "/v2/databases/options", None, 200),
+        (Method::Get, "/v2/databases", None, 200),
+        (Method::Get, "/v2/snapshots?resource_type=volume", None, 200),
+        (
+            Method::Post,
+            "/v2/cdn/endpoints",
+            Some(json!({"origin": "a.fra1.digitaloceanspaces.com"})),
+            201,
+        ),
+        (Method::Get, "/v2/cdn/endpoints", None, 200),
+        (Method::Get, "/v2/spaces/keys", None, 200),
+        (Method::Get, "/v2/apps", None, 200),
+        (Method::Get, "/v2/certificates?name=absent", None, 200),
     ] {
         assert_eq!(call(judged, method, path, body).await, status, "{method} {path}");
+    }
+}
+
+async fn answer(judged: &Judged, method: Method, path: &str, body: Value) -> Value {
+    let body = Some(body).filter(|body| !body.is_null());
+    let request = Request { method, path: path.to_owned(), body };
+    let answer = judged.send(request).await.unwrap();
+    assert!(answer.status < 300, "{method} {path}: {answer:?}");
+    answer.body
+}
+
+/// What takes the id of what was made before.
+async fn lives_by_hand(judged: &Judged) {
+    let volume = json!({"name": "data", "region": "fra1", "size_gigabytes": 10});
+    let volume = answer(judged, Method::Post, "/v2/volumes", volume).await;
+    let path = format!("/v2/volumes/{}/snapshots", volume["volume"]["id"].as_str().unwrap());
+    let taken = json!({"name": "before", "tags": ["a"]});
+    let snapshot = answer(judged, Method::Post, &path, taken).await;
+    answer(judged, Method::Get, &path, Value::Null).await;
+    let path = format!("/v2/snapshots/{}", snapshot["snapshot"]["id"].as_str().unwrap());
+    answer(judged, Method::Get, &path, Value::Null).await;
+    answer(judged, Method::Delete, &path, Value::Null).await;
+    let key = json!({"name": "backup", "grants": [{"bucket": "b", "permission": "readwrite"}]});
+    let key = answer(judged, Method::Post, "/v2/spaces/keys", key).await;
+    let path = format!("/v2/spaces/keys/{}", key["key"]["access_key"].as_str().unwrap());
+    let grants = json!({"name": "backup", "grants": [{"bucket": "b", "permission": "read"}]});
+    answer(judged, Method::Put, &path, grants).await;
+    answer(judged, Method::Delete, &path, Value::Null).await;
+    let spec = json!({"spec": {"name": "shop", "region": "fra", "static_sites": []}});
+    let app = answer(judged, Method::Post, "/v2/apps", spec.clone()).await;
+    let path = format!("/v2/apps/{}", app["app"]["id"].as_str().unwrap());
+    answer(judged, Method::Put, &path, spec).await;
+    answer(judged, Method::Get, &format!("{path}/deployments"), Value::Null).await;
+    answer(judged, Method::Delete, &path, Value::Null).await;
+    let droplet = json!({
+        "name": "web", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"
+    });
+    let droplet = answer(judged, Method::Post, "/v2/droplets", droplet).await;
+    let path = format!("/v2/droplets/{}", droplet["droplet"]["id"]);
+    for action in [
+        json!({"type": "snapshot", "name": "before"}),
+        json!({"type": "shutdown"}),
+        json!({"type": "resize", "size": "s-1vcpu-2gb", "disk": true}),
+        json!({"type": "power_on"}),
+        json!({"type": "rebuild", "image": "debian-12-x64"}),
+        json!({"type": "enable_backups"}),
+    ] {
+        idle(judged, &path).await;
+        answer(judged, Method::Post, &format!("{path}/actions"), action).await;
+    }
+    idle(judged, &path).await;
+    let droplet = answer(judged, Method::Get, &path, Value::Null).await;
+    assert_eq!(droplet["droplet"]["size_slug"], "s-1vcpu-2gb");
+    for list in ["snapshots", "destroy_with_associated_resources"] {
+        answer(judged, Method::Get, &format!("{path}/{list}"), Value::Null).await;
+    }
+    let custom = json!({
+        "name": "own", "type": "custom", "private_key": "k", "leaf_certificate": "c"
+    });
+    answer(judged, Method::Post, "/v2/certificates", custom).await;
+}
+
+/// Waits until nothing is under way on the droplet.
+async fn idle(judged: &Judged, path: &str) {
+    loop {
+        let actions = answer(judged, Method::Get, &format!("{path}/actions"), Value::Null).await;
+        let under_way = |action: &Value| action["status"] == "in-progress";
+        if !actions["actions"].as_array().unwrap().iter().any(under_way) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -54,6 +54,7 @@ impl Http {
             Method::Delete => reqwest::Method::DELETE,
         };
         let mut asked = self.client.request(method, url).bearer_auth(&self.token);
+        asked = asked.header("accept", "application/json");
         if let Some(body) = &request.body {
             asked = asked.header("content-type", "application/json").body(body.to_string());
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Method;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::world::{Due, Effect, World, is_id, moment, public, takes};
-use crate::simulator::{Settings, catalogue, keys, snapshots, tags, volumes};
+use crate::simulator::{Settings, catalogue, keys, snapshots, tags, volumes, vpcs};
 
 pub(super) fn answer(
     world: &mut World,
@@ -83,6 +83,8 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
         return Err(unprocessable(message));
     }
     check_parts(world, call, region)?;
+    let network = call.body["vpc_uuid"].as_str().map(str::to_owned);
+    let network = network.unwrap_or_else(|| vpcs::default_of(world, region, call.now));
     let tagged = call.texts("tags");
     tagged.iter().try_for_each(|tag| tags::ensure(world, tag, call.now))?;
     let (mut droplets, mut actions) = (Vec::new(), Vec::new());
@@ -94,7 +96,7 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
             "features": ["droplet_agent", "private_networking"], "backup_ids": [],
             "next_backup_window": null, "snapshot_ids": [], "image": image, "volume_ids": [],
             "size": size, "size_slug": size["slug"], "networks": {"v4": [], "v6": []},
-            "region": catalogue::region(region), "tags": tagged, "vpc_uuid": call.body["vpc_uuid"],
+            "region": catalogue::region(region), "tags": tagged, "vpc_uuid": network,
             "_volumes": call.texts("volumes")
         });
         let id = id.to_string();

@@ -44,7 +44,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
             world.must("tags", name)?;
             for resource in call.body["resources"].as_array().into_iter().flatten() {
                 let of = |(_, kind, _): &&(&str, &str, &str)| resource["resource_type"] == *kind;
-                let Some((kind, ..)) = TAGGED.iter().find(of) else {
+                // A database has tags, and gets them only when it is made.
+                let allowed = TAGGED.iter().find(of).filter(|(kind, ..)| *kind != "databases");
+                let Some((kind, ..)) = allowed else {
                     return Err(unprocessable("invalid resource_type"));
                 };
                 let id = resource["resource_id"].as_str().unwrap_or_default();

@@ -48,34 +48,48 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     if world.all("vpcs").any(|(_, vpc)| vpc["name"] == name) {
         return Err(unprocessable("a VPC with this name already exists"));
     }
-    let first = world.all("vpcs").all(|(_, vpc)| vpc["region"] != region);
     // As the API does: the first of a region is its default, and that stays.
-    let names = if first {
-        vec![format!("default-{region}"), name.to_owned()]
-    } else {
-        vec![name.to_owned()]
-    };
-    let mut made = Value::Null;
-    for name in names {
-        let (id, number) = (world.uuid(), world.number());
-        let default = name.starts_with("default-") && first && name != call.text("name")?;
-        let range = format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16);
-        let range =
-            call.body["ip_range"].as_str().filter(|_| !default).unwrap_or(&range).to_owned();
-        if !default && world.all("vpcs").any(|(_, vpc)| vpc["ip_range"] == json!(range)) {
-            return Err(unprocessable(
-                "ip_range overlaps with another VPC network in your account",
-            ));
-        }
-        let description =
-            call.body["description"].as_str().filter(|_| !default).unwrap_or_default();
-        made = json!({
-            "id": id, "urn": format!("do:vpc:{id}"), "name": name, "description": description,
-            "region": region, "ip_range": range, "default": default, "created_at": moment(call.now)
-        });
-        world.put("vpcs", &id, made.clone(), call.now);
+    default_of(world, region, call.now);
+    let number = world.number();
+    let range = call.body["ip_range"].as_str().map_or_else(|| range(number), str::to_owned);
+    if world.all("vpcs").any(|(_, vpc)| vpc["ip_range"] == json!(range)) {
+        let message = "ip_range overlaps with another VPC network in your account";
+        return Err(unprocessable(message));
     }
+    let description = call.body["description"].as_str().unwrap_or_default();
+    let made = put(world, (name, region, description), &range, false, call.now);
     Ok((201, json!({ "vpc": public(&made) })))
+}
+
+fn range(number: u64) -> String {
+    format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16)
+}
+
+/// The default network of a region, made with the first thing that needs one.
+pub(super) fn default_of(world: &mut World, region: &str, now: i64) -> String {
+    let is_it = |vpc: &Value| vpc["region"] == region && vpc["default"] == true;
+    if let Some((id, _)) = world.all("vpcs").find(|(_, vpc)| is_it(vpc)) {
+        return id.clone();
+    }
+    let (name, number) = (format!("default-{region}"), world.number());
+    let made = put(world, (&name, region, ""), &range(number), true, now);
+    made["id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn put(
+    world: &mut World,
+    (name, region, description): (&str, &str, &str),
+    range: &str,
+    default: bool,
+    now: i64,
+) -> Value {
+    let id = world.uuid();
+    let made = json!({
+        "id": id, "urn": format!("do:vpc:{id}"), "name": name, "description": description,
+        "region": region, "ip_range": range, "default": default, "created_at": moment(now)
+    });
+    world.put("vpcs", &id, made.clone(), now);
+    made
 }
 
 fn members(world: &World, id: &str) -> Vec<Value> {

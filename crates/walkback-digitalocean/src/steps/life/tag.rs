@@ -31,7 +31,6 @@ fn resources(things: &[Thing]) -> Vec<Value> {
     let kind = |thing: &Thing| match thing.kind {
         Kind::Droplet => Some("droplet"),
         Kind::Volume => Some("volume"),
-        Kind::Database => Some("database"),
         _ => None,
     };
     let resource =
