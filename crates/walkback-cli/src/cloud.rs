@@ -49,6 +49,11 @@ pub(crate) struct CloudArgs {
 }
 
 impl CloudArgs {
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.simulate || self.digitalocean_token.as_ref().is_some_and(|token| !token.is_empty())
+    }
+
     /// The account, for sagas of this store.
     ///
     /// # Errors

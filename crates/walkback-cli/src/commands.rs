@@ -71,6 +71,11 @@ impl App {
         Ok(walkback_digitalocean::sagas::add(Registry::with_builtins(), &self.account()?))
     }
 
+    /// Whether it is said which account that is.
+    pub(crate) fn has_account(&self) -> bool {
+        self.cloud.is_given()
+    }
+
     /// The account that sagas work on.
     ///
     /// # Errors

@@ -62,7 +62,8 @@ impl Client {
     /// The same account, where everything goes so much faster: a simulated one.
     #[must_use]
     pub fn hurrying(&self, hurry: u32) -> Self {
-        Self { hurry: hurry.max(1), ..self.clone() }
+        let hurry = hurry.max(1);
+        Self { hurry, budget: Arc::new(self.budget.hurrying(hurry)), ..self.clone() }
     }
 
     /// When to look again at something that is being made or removed.

@@ -10,7 +10,7 @@ mod provision;
 mod suspend;
 
 pub use offboard::Offboard;
-pub use provision::Provision;
+pub use provision::{Provision, Quote};
 pub use suspend::{ResumeService, Suspend};
 
 /// Knows every step and every saga of this crate, on this account.

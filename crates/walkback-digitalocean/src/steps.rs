@@ -28,6 +28,7 @@ mod volume;
 mod vpc;
 
 pub use account::CheckOrder;
+pub(crate) use account::Ordered;
 pub use certificate::{AwaitCertificate, CreateCertificate};
 pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSchema, TrustSite};
 pub use domain::{CreateRecord, EnsureDomain};

@@ -7,6 +7,9 @@ use walkback::ledger::Row;
 use crate::output::table::clean;
 use crate::output::time;
 
+/// The most that is said of a row.
+const LONGEST: usize = 200;
+
 /// `03:20:01.123  step_completed  0 echo  {"echoed_at_step_0":"hello"}`.
 pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
     let steps = saga.steps.as_deref().unwrap_or_default();
@@ -15,8 +18,16 @@ pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
         format!("{} {scope}{}", step.step_idx, step.step)
     });
     let (at, step) = (time::clock(row.at), step.unwrap_or_default());
-    let line = format!("{at}  {:<16}  {step:<16}  {}", row.kind, clean(&remark(row)));
+    let line = format!("{at}  {:<16}  {step:<16}  {}", row.kind, short(&clean(&remark(row))));
     line.trim_end().to_owned()
+}
+
+/// Not more than a line of a log has room for: `show` has all of it.
+fn short(text: &str) -> String {
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
 /// What is worth saying beside the name of what happened.

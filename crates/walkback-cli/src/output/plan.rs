@@ -4,6 +4,8 @@ use walkback::describe::{
     NoUndoView, Place, PlanView, PlannedStep, PlannedUndo, RetryView, WalkBack,
 };
 
+use walkback_digitalocean::sagas::Quote;
+
 use crate::output::Out;
 use crate::output::table::{Fit, Table, number, text};
 use crate::output::time::exact;
@@ -22,6 +24,20 @@ pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
         lines.push("Steps in a bracket run together, and go back together.".to_owned());
         lines.push("├ begins the next of them.".to_owned());
     }
+    lines
+}
+
+/// What the account says to the order of a site.
+pub(crate) fn quote(quote: &Quote, out: &Out) -> Vec<String> {
+    let counted = |(kind, count): &(&str, usize)| format!("{count} {kind}");
+    let exists: Vec<_> = quote.exists.iter().map(counted).collect();
+    let mut lines =
+        vec![String::new(), out.bold("exists    then"), format!("  {}", exists.join(", "))];
+    let unpriced = match quote.unpriced.as_slice() {
+        [] => String::new(),
+        kinds => format!("; the API has no price for {}", kinds.join(", ")),
+    };
+    lines.push(format!("  costs {:.4} dollars an hour for droplets{unpriced}", quote.per_hour));
     lines
 }
 

@@ -4,6 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkback::{Saga, StepRef, Steps};
 
+use crate::client::{ApiError, Client};
+use crate::steps::{CheckOrder, Ordered};
+
 /// The order of a site.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +50,19 @@ pub struct Provision {
     pub load_balancer: bool,
 }
 
+/// What an order comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Quote {
+    /// What will exist: kinds, and how many of each.
+    pub exists: Vec<(&'static str, usize)>,
+    /// Dollars an hour, as far as the API says.
+    pub per_hour: f64,
+    /// Kinds that cost something, of which the API does not say what.
+    pub unpriced: Vec<&'static str>,
+    /// Why the order cannot be met.
+    pub mistakes: Vec<String>,
+}
+
 fn image() -> String {
     "ubuntu-24-04-x64".to_owned()
 }
@@ -78,6 +94,41 @@ impl Provision {
             )
             .then("await_database")
             .then_all(["create_schema", "create_database_user", "trust_site"])
+    }
+
+    /// What this order comes to, by what the account says of it.
+    ///
+    /// # Errors
+    /// What the API, or the way there, says.
+    pub async fn quote(&self, cloud: &Client) -> Result<Quote, ApiError> {
+        let order = Ordered {
+            region: self.region.clone(),
+            size: self.size.clone(),
+            image: self.image.clone(),
+            ssh_keys: self.ssh_keys.clone(),
+            count: self.count,
+            domain: self.domain.clone(),
+            database_engine: self.database_engine.clone(),
+            database_size: self.database_size.clone(),
+        };
+        let (accepted, mistakes) = CheckOrder::new(cloud).examine(&order).await?;
+        let mut exists = vec![("droplet", self.count), ("firewall", 1), ("project", 1), ("vpc", 1)];
+        let mut more = |kind, is_there: bool| exists.extend(is_there.then_some((kind, 1)));
+        more("certificate", self.https());
+        more("database", self.database_engine.is_some());
+        more("domain", self.domain.is_some() && !accepted.domain_existed);
+        more("domain_record", self.domain.is_some());
+        more("load_balancer", self.load_balancer);
+        more("reserved_ip", !self.load_balancer);
+        more("ssh_key", self.ssh_public_key.is_some());
+        more("volume", self.volume_gib > 0);
+        exists.sort_unstable();
+        let priced = |kind: &str| kind == "droplet";
+        let costs = |kind: &str| matches!(kind, "database" | "load_balancer" | "volume");
+        let unpriced = exists.iter().map(|(kind, _)| *kind);
+        let unpriced = unpriced.filter(|kind| costs(kind) && !priced(kind)).collect();
+        let per_hour = accepted.droplets_per_hour;
+        Ok(Quote { exists, per_hour, unpriced, mistakes })
     }
 
     /// Whether it has a certificate.

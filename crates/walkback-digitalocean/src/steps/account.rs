@@ -152,8 +152,19 @@ impl Step for CheckOrder {
     type Output = Accepted;
 
     async fn execute(&self, _: Attempt, order: Ordered) -> Result<Accepted, StepError> {
+        let (accepted, mistakes) = self.examine(&order).await?;
+        if mistakes.is_empty() { Ok(accepted) } else { refused(mistakes.join("; ")) }
+    }
+}
+
+impl CheckOrder {
+    /// What the account says to an order, and every mistake in it.
+    pub(crate) async fn examine(
+        &self,
+        order: &Ordered,
+    ) -> Result<(Accepted, Vec<String>), ApiError> {
         let mut mistakes = Vec::new();
-        let droplets_per_hour = self.price(&order, &mut mistakes).await?;
+        let droplets_per_hour = self.price(order, &mut mistakes).await?;
         let image: Option<Value> = self.cloud.find(&format!("/v2/images/{}", order.image)).await?;
         if image.is_none() {
             mistakes.push(format!("image `{}` is unknown: expected a slug or an id", order.image));
@@ -179,16 +190,12 @@ impl Step for CheckOrder {
             ));
         }
         if let Some(engine) = &order.database_engine {
-            self.database(&order, engine, &mut mistakes).await?;
+            self.database(order, engine, &mut mistakes).await?;
         }
         let domain_existed = match &order.domain {
             Some(name) => self.cloud.find::<Value>(&format!("/v2/domains/{name}")).await?.is_some(),
             None => false,
         };
-        if mistakes.is_empty() {
-            Ok(Accepted { droplets_per_hour, domain_existed })
-        } else {
-            refused(mistakes.join("; "))
-        }
+        Ok((Accepted { droplets_per_hour, domain_existed }, mistakes))
     }
 }
