@@ -41,6 +41,9 @@ pub(super) fn answer(
             actions.retain(|action| is_id(&action["resource_id"], id));
             Ok((200, call.page("actions", actions)))
         }
+        (Method::Get, [id, "actions", action]) => {
+            Ok((200, json!({"action": world.action_of(id, action)?})))
+        }
         (Method::Get, [id, "snapshots"]) => {
             world.must("droplets", id)?;
             Ok((200, snapshots::of(world, call, id)))

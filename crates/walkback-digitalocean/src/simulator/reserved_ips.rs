@@ -35,6 +35,15 @@ pub(super) fn answer(
             world.remove("reserved_ips", ip);
             Ok((204, Value::Null))
         }
+        (Method::Get, [ip, "actions", action]) => {
+            Ok((200, json!({"action": world.action_of(ip, action)?})))
+        }
+        (Method::Get, [ip, "actions"]) => {
+            world.must("reserved_ips", ip)?;
+            let own = world.all("actions").filter(|(_, action)| action["_of"] == *ip);
+            let shown = own.map(|(_, action)| public(action)).collect();
+            Ok((200, call.page("actions", shown)))
+        }
         (Method::Post, [ip, "actions"]) => act(world, call, ip, errs),
         _ => Err(not_found()),
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
-use crate::simulator::call::{Call, Said, conflict, not_found, unprocessable};
+use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
 use crate::simulator::world::{Effect, World, is_id, moment, public, takes};
 use crate::simulator::{catalogue, snapshots, tags};
 
@@ -21,6 +21,15 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
             Ok((200, call.page("volumes", volumes)))
         }
         (Method::Post, []) => create(world, call),
+        (Method::Delete, []) => {
+            let id = named(world, call.query.get("name"), call.query.get("region"))?;
+            answer(world, call, &[&id], errs)
+        }
+        (Method::Post, ["actions"]) => {
+            let text = |name: &str| call.body[name].as_str().map(str::to_owned);
+            let id = named(world, text("volume_name").as_ref(), text("region").as_ref())?;
+            act(world, call, &id, errs)
+        }
         (Method::Get, [id]) => Ok((200, json!({"volume": public(world.must("volumes", id)?)}))),
         (Method::Delete, [id]) => {
             let attached = world.must("volumes", id)?["droplet_ids"] != json!([]);
@@ -36,6 +45,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
             let shown = own.map(|(_, action)| public(action)).collect();
             Ok((200, call.page("actions", shown)))
         }
+        (Method::Get, [id, "actions", action]) => {
+            Ok((200, json!({"action": world.action_of(id, action)?})))
+        }
         (Method::Get, [id, "snapshots"]) => {
             world.must("volumes", id)?;
             Ok((200, snapshots::of(world, call, id)))
@@ -44,6 +56,16 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
         (Method::Post, [id, "actions"]) => act(world, call, id, errs),
         _ => Err(not_found()),
     }
+}
+
+/// The volume of this name in this region.
+fn named(world: &World, name: Option<&String>, region: Option<&String>) -> Result<String, Refusal> {
+    let is_it = |volume: &Value| {
+        let here = region.is_none_or(|region| volume["region"]["slug"] == *region);
+        here && name.is_some_and(|name| volume["name"] == *name)
+    };
+    let mut found = world.all("volumes").filter(|(_, volume)| is_it(volume));
+    found.next().map(|(id, _)| id.clone()).ok_or_else(not_found)
 }
 
 fn create(world: &mut World, call: &Call<'_>) -> Said {

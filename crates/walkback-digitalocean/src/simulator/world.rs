@@ -277,6 +277,12 @@ impl World {
         public(&action)
     }
 
+    /// An action of this thing.
+    pub(super) fn action_of(&self, id: &str, action: &str) -> Result<Value, Refusal> {
+        let found = self.get("actions", action).filter(|found| found["_of"] == json!(id));
+        found.map(public).ok_or_else(not_found)
+    }
+
     /// Whether something is under way on this thing.
     pub(super) fn busy(&self, id: &str) -> bool {
         let of_it =
