@@ -76,11 +76,13 @@ pub struct Inventory {
 pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiError> {
     let begun_at = clock.now();
     let (mut kinds, mut found, mut not_allowed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut refused = None;
     for List { path, member, kind, id } in LISTS {
         let things: Vec<Value> = match cloud.list(&format!("/v2/{path}"), member).await {
             Ok(things) => things,
             Err(error) if error.class() == Class::Auth => {
                 not_allowed.push((kind.to_owned(), error.to_string()));
+                refused = Some(error);
                 continue;
             }
             Err(error) => return Err(error),
@@ -98,6 +100,10 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
             }
         }
         found.extend(things.into_iter().map(|thing| seen(kind, told(&thing[id]), thing)));
+    }
+    // A token that may list nothing is none.
+    if let Some(error) = refused.filter(|_| kinds.is_empty()) {
+        return Err(error);
     }
     // Pages shift while things come and go: one may be there twice.
     found.sort_by(|a, b| (&a.kind, &a.external_id).cmp(&(&b.kind, &b.external_id)));

@@ -29,13 +29,13 @@ pub(crate) fn lines(plan: &PlanView, out: &Out) -> Vec<String> {
 
 /// What the account says to the order of a site.
 pub(crate) fn quote(quote: &Quote, out: &Out) -> Vec<String> {
-    let counted = |(kind, count): &(&str, usize)| format!("{count} {kind}");
+    let counted = |(kind, count): &(&str, usize)| super::count(*count, &kind.replace('_', " "));
     let exists: Vec<_> = quote.exists.iter().map(counted).collect();
     let mut lines =
         vec![String::new(), out.bold("exists    then"), format!("  {}", exists.join(", "))];
     let unpriced = match quote.unpriced.as_slice() {
         [] => String::new(),
-        kinds => format!("; the API has no price for {}", kinds.join(", ")),
+        kinds => format!("; the API has no price for {}", kinds.join(", ").replace('_', " ")),
     };
     lines.push(format!("  costs {:.4} dollars an hour for droplets{unpriced}", quote.per_hour));
     lines

@@ -123,10 +123,9 @@ impl Provision {
         more("ssh_key", self.ssh_public_key.is_some());
         more("volume", self.volume_gib > 0);
         exists.sort_unstable();
-        let priced = |kind: &str| kind == "droplet";
-        let costs = |kind: &str| matches!(kind, "database" | "load_balancer" | "volume");
         let unpriced = exists.iter().map(|(kind, _)| *kind);
-        let unpriced = unpriced.filter(|kind| costs(kind) && !priced(kind)).collect();
+        let costs = |kind: &&str| matches!(*kind, "database" | "load_balancer" | "volume");
+        let unpriced = unpriced.filter(costs).collect();
         let per_hour = accepted.droplets_per_hour;
         Ok(Quote { exists, per_hour, unpriced, mistakes })
     }
