@@ -11,6 +11,7 @@ use walkback::{Attempt, Options, Registry, Retry, StepError};
 use crate::client::{ApiError, Class, Client};
 
 mod account;
+mod app;
 mod certificate;
 mod database;
 mod domain;
@@ -29,6 +30,7 @@ mod vpc;
 
 pub use account::CheckOrder;
 pub(crate) use account::Ordered;
+pub use app::{AwaitApp, CreateApp};
 pub use certificate::{AwaitCertificate, CreateCertificate};
 pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSchema, TrustSite};
 pub use domain::{CreateRecord, EnsureDomain};
@@ -104,6 +106,8 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(EnsureDomain::new(cloud))
         .step(CreateRecord::new(cloud))
         .step(AssignProject::new(cloud))
+        .step(CreateApp::new(cloud))
+        .step(AwaitApp::new(cloud))
         .step(DescribeSite::new(cloud))
         .step(ReadSite::new(cloud))
         .step(Suspend::new(cloud))

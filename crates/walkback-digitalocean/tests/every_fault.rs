@@ -170,6 +170,8 @@ impl Account {
             off.push(("droplet is off", droplet["status"] == "off"));
             off.push(("droplet is tagged", tagged(&droplet)));
         }
+        let archived = |app: &Value| app["spec"]["maintenance"]["archive"] == true;
+        off.extend(ours("apps").iter().map(|one| ("app is archived", archived(one))));
         let closed = |firewall: &Value| firewall["inbound_rules"] == json!([]);
         off.extend(ours("firewalls").iter().map(|one| ("firewall is closed", closed(one))));
         let parked = |record: &&Value| record["type"] == "A";
@@ -302,4 +304,21 @@ async fn offboard_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
         let trial = Trial { before: &[&site], order: &|sagas| order_for("offboard", sagas) };
         tried(name, trial, &Counts::new(), &wholes()[nth]).await;
     }
+}
+
+/// A site that is an app and nothing else.
+fn app() -> Order {
+    let order = json!({"name": "shop", "app_spec": {"region": "fra", "static_sites": []}});
+    Order::steps(["create_app", "await_app"]).input(order.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_is_made_suspended_and_removed_whatever_goes_wrong() {
+    let (one, none) = (counts(&[("apps", 1)]), Counts::new());
+    tried("an app", Trial { before: &[], order: &|_| app() }, &one, &none).await;
+    let site = |_: &[SagaId]| app();
+    let trial = Trial { before: &[&site], order: &|sagas| order_for("suspend", sagas) };
+    tried("suspend an app", trial, &one, &one).await;
+    let trial = Trial { before: &[&site], order: &|sagas| order_for("offboard", sagas) };
+    tried("offboard an app", trial, &none, &one).await;
 }

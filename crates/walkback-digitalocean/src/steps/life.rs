@@ -35,8 +35,6 @@ on_account! {
 pub enum Kind {
     /// An app.
     App,
-    /// A CDN endpoint.
-    CdnEndpoint,
     /// A certificate.
     Certificate,
     /// A database cluster.
@@ -72,7 +70,6 @@ impl Kind {
     fn path(self, id: &str) -> String {
         let many = match self {
             Self::App => "apps",
-            Self::CdnEndpoint => "cdn/endpoints",
             Self::Certificate => "certificates",
             Self::Database => "databases",
             Self::Domain => "domains",
@@ -96,7 +93,6 @@ impl Kind {
     fn one(self) -> &'static str {
         match self {
             Self::App => "app",
-            Self::CdnEndpoint => "endpoint",
             Self::Certificate => "certificate",
             Self::Database => "database",
             Self::Domain => "domain",

@@ -41,10 +41,11 @@ fn resources(things: &[Thing]) -> Vec<Value> {
 /// Puts the tag on all of them, or takes it off; what is gone has none.
 async fn set(cloud: &Client, things: &[Thing], suspended: bool) -> Result<(), StepError> {
     let path = format!("/v2/tags/{SUSPENDED}/resources");
-    if suspended {
+    let resources = resources(things);
+    if suspended && !resources.is_empty() {
         cloud.post::<Value>("/v2/tags", &json!({ "name": SUSPENDED })).await?;
     }
-    for resource in resources(things) {
+    for resource in resources {
         let body = json!({ "resources": [resource] });
         let done: Result<Value, ApiError> = if suspended {
             cloud.post(&path, &body).await
