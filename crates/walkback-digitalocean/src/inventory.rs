@@ -1,5 +1,7 @@
 //! What exists in an account: every list read whole, never thing by thing.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use walkback::Json;
 use walkback::clock::Clock;
@@ -42,6 +44,9 @@ const LISTS: [List; 15] = [
     list("vpcs", "vpcs", "vpc", "id"),
 ];
 
+/// How long to wait if the API does not say how long.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// Members that are secrets, or hold some.
 const SECRETS: [&str; 14] = [
     "access_cert",
@@ -78,7 +83,7 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
     let (mut kinds, mut found, mut not_allowed) = (Vec::new(), Vec::new(), Vec::new());
     let mut refused = None;
     for List { path, member, kind, id } in LISTS {
-        let things: Vec<Value> = match cloud.list(&format!("/v2/{path}"), member).await {
+        let things: Vec<Value> = match read(cloud, clock, &format!("/v2/{path}"), member).await {
             Ok(things) => things,
             Err(error) if error.class() == Class::Auth => {
                 not_allowed.push((kind.to_owned(), error.to_string()));
@@ -92,11 +97,15 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
             kinds.push("domain_record".to_owned());
             for domain in things.iter().filter_map(|domain| domain["name"].as_str()) {
                 let path = format!("/v2/domains/{domain}/records");
-                let records: Option<Vec<Value>> = cloud.find_list(&path, "domain_records").await?;
+                let records = match read(cloud, clock, &path, "domain_records").await {
+                    // Gone since.
+                    Err(error) if error.class() == Class::NotFound => Vec::new(),
+                    records => records?,
+                };
                 let seen = |record: Value| {
                     seen("domain_record", format!("{domain}/{}", record["id"]), record)
                 };
-                found.extend(records.into_iter().flatten().map(seen));
+                found.extend(records.into_iter().map(seen));
             }
         }
         found.extend(things.into_iter().map(|thing| seen(kind, told(&thing[id]), thing)));
@@ -111,6 +120,23 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
     let provider = "digitalocean".to_owned();
     let survey = Survey { provider, kinds, found, begun_at, at: clock.now() };
     Ok(Inventory { survey, not_allowed })
+}
+
+/// A list, however often the API says that it was one call too many.
+async fn read(
+    cloud: &Client,
+    clock: &dyn Clock,
+    path: &str,
+    member: &str,
+) -> Result<Vec<Value>, ApiError> {
+    loop {
+        match cloud.list(path, member).await {
+            Err(error) if error.class() == Class::RateLimited => {
+                clock.sleep(error.retry_after().unwrap_or(PAUSE)).await;
+            }
+            read => return read,
+        }
+    }
 }
 
 /// An id, be it a text or a number.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use walkback::clock::Clock;
 use walkback::testing::VirtualClock;
 use walkback::{Engine, MemoryStore, Order, Registry};
-use walkback_digitalocean::{Client, Simulator, inventory, sagas};
+use walkback_digitalocean::{Client, Simulator, client, inventory, sagas};
 
 struct Stage {
     clock: VirtualClock,
@@ -69,6 +69,16 @@ async fn what_a_saga_made_is_seen_and_what_vanishes_is_missed_and_then_gone() {
     let things = stage.engine.list_resources().await.unwrap();
     let droplet = things.iter().find(|thing| thing.kind == "droplet").unwrap();
     assert!(droplet.gone_at.is_some() && droplet.wanted_by == Some(id), "{droplet:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_too_many_is_made_again_and_a_token_that_may_list_nothing_is_none() {
+    let stage = Stage::new();
+    stage.cloud.change(&json!({"fail_next": {"fault": "rate_limited"}})).unwrap();
+    assert_eq!(stage.sync().await.seen, 1);
+    let nobody = Client::over(Arc::new(client::NoAccount("none")), Arc::new(stage.clock));
+    let refused = inventory::survey(&nobody, &stage.clock).await.unwrap_err();
+    assert_eq!(refused.class(), client::Class::Auth);
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,8 @@ pub(crate) async fn run(app: &App, args: ProvisionedArgs) -> Outcome {
 }
 
 fn table(rows: &[Provisioned]) -> Table {
-    let mut table = Table::new(&["PROVIDER", "KIND", "ID", "NAME", "SAGA", "STEP", "MADE", "GONE"]);
+    let mut table =
+        Table::new(&["PROVIDER", "KIND", "ID", "NAME", "SAGA", "STEP", "VERSION", "MADE", "GONE"]);
     for row in rows {
         let what = &row.what;
         let cells = vec![
@@ -46,6 +47,7 @@ fn table(rows: &[Provisioned]) -> Table {
             text(what.name.as_deref().unwrap_or_default()),
             text(row.saga_id.to_string()),
             number(Some(row.step_idx)),
+            number(Some(row.spec_version)),
             text(time::ago(row.created_at)),
         ];
         table.row(cells, row.closed_at.map(time::ago).unwrap_or_default());

@@ -89,7 +89,9 @@ fn a_site_is_made_once_at_whichever_step_its_process_is_killed() {
     // They mostly wait: an outcome that is not known is looked for when lists surely show it.
     std::thread::scope(|scope| {
         let killed: Vec<_> = (0..STEPS).map(|step| scope.spawn(move || killed_at(step))).collect();
-        killed.into_iter().for_each(|one| one.join().unwrap());
+        for one in killed {
+            one.join().unwrap();
+        }
     });
 }
 

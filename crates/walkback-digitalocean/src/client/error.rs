@@ -54,6 +54,11 @@ impl ApiError {
         self.class
     }
 
+    /// How long the API asked us to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     pub(super) fn not_answered(method: Method, path: &str, error: SendError) -> Self {
         let (class, text) = match error {
             SendError::NotSent(text) => (Class::NotSent, text),

@@ -25,7 +25,8 @@ pub(super) struct Kept {
 pub(super) async fn read(cloud: &Client, thing: &Thing) -> Result<Value, ApiError> {
     let only = |found: Option<Value>, members: &[&str]| {
         found.map_or(Value::Null, |found| {
-            members.iter().map(|name| ((*name).to_owned(), found[*name].clone())).collect()
+            let there = members.iter().filter(|name| !found[**name].is_null());
+            there.map(|name| ((*name).to_owned(), found[*name].clone())).collect()
         })
     };
     let id = &thing.id;
