@@ -82,21 +82,35 @@ async fn bring(
     }
 }
 
-/// As they were when the site was read; what was gone then needs nothing.
-fn as_read(things: Vec<(&Thing, Value)>) -> Vec<(&Thing, Value)> {
-    let read = things.into_iter().map(|(thing, _)| (thing, thing.state.clone()));
-    read.filter(|(_, state)| !state.is_null()).collect()
+/// Brings each thing to where it shall be, and says what is wanted of each from then on.
+async fn switch(
+    cloud: &Client,
+    attempt: &Attempt,
+    things: Vec<(&Thing, Value)>,
+    wanted: impl Fn(&Thing) -> Value,
+) -> Result<Changed, StepError> {
+    let changed = things.iter().map(|(thing, _)| thing.becomes(&wanted(thing)));
+    let changed = changed.collect::<Result<_, _>>()?;
+    bring(cloud, attempt, things).await?;
+    Ok(Changed { changed })
 }
 
-/// Leaves out what others have changed since: how that shall be is their business.
-async fn untouched<'a>(
+/// Brings each thing to where it was when the site was read, but what was gone then. What others have
+/// changed since is their business.
+async fn switch_back(
+    cloud: &Client,
     attempt: &Attempt,
-    mut things: Vec<(&'a Thing, Value)>,
-) -> Result<Vec<(&'a Thing, Value)>, StepError> {
-    let Some((first, _)) = things.first() else { return Ok(things) };
+    things: Vec<(&Thing, Value)>,
+) -> Result<(), StepError> {
+    let Some((first, _)) = things.first() else { return Ok(()) };
     let rows = attempt.provisioned(first.row.saga_id).await?;
-    things.retain(|(thing, _)| thing.is_untouched(&rows, attempt));
-    Ok(things)
+    let mut before = Vec::new();
+    for (thing, _) in things {
+        if thing.is_untouched(&rows, attempt) && !thing.state.is_null() {
+            before.push((thing, thing.state.clone()));
+        }
+    }
+    bring(cloud, attempt, before).await
 }
 
 impl Step for Suspend {
@@ -105,24 +119,22 @@ impl Step for Suspend {
     type Input = Wanted;
     type Output = Changed;
 
-    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Changed, StepError> {
-        bring(&self.cloud, &attempt, wanted.to_suspend()).await?;
-        let changed = wanted.to_suspend().into_iter().map(|(thing, _)| {
-            let mut spec = thing.wanted();
-            spec["suspended"] = thing.state.clone();
-            thing.becomes(&spec)
-        });
-        Ok(Changed { changed: changed.collect::<Result<_, _>>()? })
+    async fn execute(&self, attempt: Attempt, of: Wanted) -> Result<Changed, StepError> {
+        let suspended = |thing: &Thing| {
+            let mut wanted = thing.wanted();
+            wanted["suspended"] = thing.state.clone();
+            wanted
+        };
+        switch(&self.cloud, &attempt, of.to_suspend(), suspended).await
     }
 
     async fn compensate(
         &self,
         attempt: Attempt,
-        wanted: Wanted,
+        of: Wanted,
         _: Effect<Changed>,
     ) -> Result<(), StepError> {
-        let ours = untouched(&attempt, wanted.to_suspend()).await?;
-        bring(&self.cloud.undoing(), &attempt, as_read(ours)).await
+        switch_back(&self.cloud.undoing(), &attempt, of.to_suspend()).await
     }
 
     fn changes(&self, output: &Changed) -> Vec<Change> {
@@ -136,27 +148,24 @@ impl Step for Resume {
     type Input = Wanted;
     type Output = Changed;
 
-    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Changed, StepError> {
-        bring(&self.cloud, &attempt, wanted.to_resume()).await?;
-        let changed = wanted.to_resume().into_iter().map(|(thing, _)| {
-            let mut spec = thing.wanted();
-            if let Value::Object(members) = &mut spec {
+    async fn execute(&self, attempt: Attempt, of: Wanted) -> Result<Changed, StepError> {
+        let resumed = |thing: &Thing| {
+            let mut wanted = thing.wanted();
+            if let Value::Object(members) = &mut wanted {
                 members.remove("suspended");
             }
-            thing.becomes(&spec)
-        });
-        Ok(Changed { changed: changed.collect::<Result<_, _>>()? })
+            wanted
+        };
+        switch(&self.cloud, &attempt, of.to_resume(), resumed).await
     }
 
-    /// As it was when the site was read.
     async fn compensate(
         &self,
         attempt: Attempt,
-        wanted: Wanted,
+        of: Wanted,
         _: Effect<Changed>,
     ) -> Result<(), StepError> {
-        let ours = untouched(&attempt, wanted.to_resume()).await?;
-        bring(&self.cloud.undoing(), &attempt, as_read(ours)).await
+        switch_back(&self.cloud.undoing(), &attempt, of.to_resume()).await
     }
 
     fn changes(&self, output: &Changed) -> Vec<Change> {

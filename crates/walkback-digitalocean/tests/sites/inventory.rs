@@ -1,43 +1,20 @@
 //! A survey of an account: by list, without secrets; what is missing twice is gone.
 
-#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use walkback::clock::Clock;
-use walkback::testing::VirtualClock;
-use walkback::{Engine, MemoryStore, Order, Registry};
-use walkback_digitalocean::{Client, Simulator, client, inventory, sagas};
+use walkback::desired::Observed;
+use walkback_digitalocean::{Client, client, inventory};
 
-struct Stage {
-    clock: VirtualClock,
-    cloud: Simulator,
-    client: Client,
-    engine: Engine,
-}
+use crate::stage::Stage;
 
-impl Stage {
-    fn new() -> Self {
-        let clock = VirtualClock::new();
-        let cloud = Simulator::new(Arc::new(clock));
-        let client = Client::over(cloud.token("ours"), Arc::new(clock));
-        let registry = sagas::add(Registry::with_builtins(), &client);
-        let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
-        Self { clock, cloud, client, engine }
-    }
-
-    async fn sync(&self) -> walkback::desired::Observed {
-        tokio::time::sleep(Duration::from_mins(5)).await;
-        let found = inventory::survey(&self.client, &self.clock).await.unwrap();
-        assert!(found.not_allowed.is_empty(), "{:?}", found.not_allowed);
-        self.engine.record_survey(found.survey).await.unwrap()
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        self.client.post(path, &body).await.unwrap()
-    }
+async fn sync(stage: &Stage) -> Observed {
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let found = inventory::survey(&stage.client, &stage.clock).await.unwrap();
+    assert!(found.not_allowed.is_empty(), "{:?}", found.not_allowed);
+    stage.engine.record_survey(found.survey).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,11 +24,9 @@ async fn what_a_saga_made_is_seen_and_what_vanishes_is_missed_and_then_gone() {
         "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "domain": "shop.example.com",
         "database_engine": "pg", "load_balancer": true
     });
-    let order = Order::kind("provision").input(order.to_string());
-    let id = stage.engine.start_saga(order).await.unwrap().id;
-    stage.engine.work_until_idle().await.unwrap();
+    let id = stage.run("provision", &order).await.id;
     stage.post("/v2/vpcs", json!({"name": "foreign", "region": "ams3"})).await;
-    let seen = stage.sync().await;
+    let seen = sync(&stage).await;
     let things = stage.engine.list_resources().await.unwrap();
     let ours = things.iter().filter(|thing| thing.wanted_by == Some(id)).count();
     let rows = stage.engine.list_provisioned(Some(id)).await.unwrap();
@@ -63,9 +38,9 @@ async fn what_a_saga_made_is_seen_and_what_vanishes_is_missed_and_then_gone() {
     assert!(droplet.tags.contains(&format!("saga:{id}")));
     // Somebody removes it.
     stage.client.delete(&format!("/v2/droplets/{}", droplet.external_id)).await.unwrap();
-    let missing = stage.sync().await;
+    let missing = sync(&stage).await;
     assert_eq!((missing.seen, missing.missing, missing.gone), (seen.seen - 1, 1, 0));
-    assert_eq!((stage.sync().await.gone, stage.sync().await.gone), (1, 0));
+    assert_eq!((sync(&stage).await.gone, sync(&stage).await.gone), (1, 0));
     let things = stage.engine.list_resources().await.unwrap();
     let droplet = things.iter().find(|thing| thing.kind == "droplet").unwrap();
     assert!(droplet.gone_at.is_some() && droplet.wanted_by == Some(id), "{droplet:?}");
@@ -75,7 +50,7 @@ async fn what_a_saga_made_is_seen_and_what_vanishes_is_missed_and_then_gone() {
 async fn one_call_too_many_is_made_again_and_a_token_that_may_list_nothing_is_none() {
     let stage = Stage::new();
     stage.cloud.change(&json!({"fail_next": {"fault": "rate_limited"}})).unwrap();
-    assert_eq!(stage.sync().await.seen, 1);
+    assert_eq!(sync(&stage).await.seen, 1);
     let nobody = Client::over(Arc::new(client::NoAccount("none")), Arc::new(stage.clock));
     let refused = inventory::survey(&nobody, &stage.clock).await.unwrap_err();
     assert_eq!(refused.class(), client::Class::Auth);

@@ -1,66 +1,17 @@
 //! What `provision` does about clouds that disappoint, and about things that are somebody else's by now.
 
-#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
-
-use std::sync::Arc;
-
-use serde_json::{Value, json};
+use serde_json::json;
+use walkback::Status;
 use walkback::describe::SagaView;
-use walkback::engine::{Asked, Operation};
-use walkback::testing::VirtualClock;
-use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
+use walkback::engine::Operation;
 use walkback_digitalocean::simulator::Settings;
-use walkback_digitalocean::{Client, Simulator, sagas};
 
-/// An account, and an engine that works on it.
-struct Stage {
-    cloud: Simulator,
-    client: Client,
-    engine: Engine,
-}
+use crate::stage::Stage;
 
-impl Stage {
-    fn new() -> Self {
-        let clock = VirtualClock::new();
-        let cloud = Simulator::new(Arc::new(clock));
-        let client = Client::over(cloud.token("ours"), Arc::new(clock));
-        let registry = sagas::add(Registry::with_builtins(), &client);
-        let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
-        Self { cloud, client, engine }
-    }
-
-    /// Provisions a site.
-    async fn provision(&self) -> SagaView {
-        let order = json!({
-            "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 10,
-            "domain": "shop.example.com"
-        });
-        let order = Order::kind("provision").input(order.to_string());
-        let id = self.engine.start_saga(order).await.unwrap().id;
-        self.settle(id).await
-    }
-
-    async fn rollback(&self, id: SagaId) -> SagaView {
-        let asked = Asked { actor: "ada".to_owned(), reason: None };
-        self.engine.operate(id, &Operation::Rollback, &asked).await.unwrap();
-        self.settle(id).await
-    }
-
-    async fn settle(&self, id: SagaId) -> SagaView {
-        self.engine.work_until_idle().await.unwrap();
-        self.engine.show_saga(id).await.unwrap()
-    }
-
-    /// How many things there are of this kind.
-    fn count(&self, kind: &str) -> usize {
-        self.cloud.things().get(kind).map_or(0, Vec::len)
-    }
-
-    /// Nothing is there but what every account has.
-    fn is_bare(&self) -> bool {
-        let own = |kind: &str| matches!(kind, "projects" | "vpcs");
-        self.cloud.things().iter().all(|(kind, things)| own(kind) && things.len() == 1)
-    }
+/// Whether nothing is there but what every account has.
+fn is_bare(stage: &Stage) -> bool {
+    let own = |kind: &str| matches!(kind, "projects" | "vpcs");
+    stage.cloud.things().iter().all(|(kind, things)| own(kind) && things.len() == 1)
 }
 
 /// Sets how a cloud disappoints.
@@ -89,7 +40,7 @@ async fn a_cloud_that_disappoints_leaves_nothing_behind() {
         assert_eq!(saga.error.as_ref().unwrap().reason, format!("step_failed:{step}"));
         let failed = saga.steps.iter().flatten().find(|one| one.step == step).unwrap();
         assert!(failed.error.as_ref().unwrap().contains(why), "{failed:?}");
-        assert!(stage.is_bare(), "{:#?}", stage.cloud.things());
+        assert!(is_bare(&stage), "{:#?}", stage.cloud.things());
     }
 }
 
@@ -100,8 +51,8 @@ async fn a_volume_that_has_grown_is_not_removed() {
     let id = stage.cloud.things()["volumes"][0]["id"].as_str().unwrap().to_owned();
     let grow = json!({"type": "resize", "size_gigabytes": 50});
     let path = format!("/v2/volumes/{id}/actions");
-    stage.client.post::<Value>(&path, &grow).await.unwrap();
-    let saga = stage.rollback(saga.id).await;
+    stage.post(&path, grow).await;
+    let saga = stage.ask(saga.id, Operation::Rollback).await;
     assert_eq!(saga.status, Status::Failed);
     // The project is held by the volume that stays in it.
     let left = left(&saga);
@@ -125,8 +76,8 @@ async fn a_droplet_that_lost_our_tag_and_a_domain_with_others_records_stay() {
     stage.client.delete(&format!("/v2/tags/{tag}")).await.unwrap();
     let record = json!({"type": "MX", "name": "@", "data": "mail.example.net.", "priority": 10});
     let path = "/v2/domains/shop.example.com/records";
-    stage.client.post::<Value>(path, &record).await.unwrap();
-    let saga = stage.rollback(saga.id).await;
+    stage.post(path, record).await;
+    let saga = stage.ask(saga.id, Operation::Rollback).await;
     assert_eq!(saga.status, Status::Failed);
     let left = left(&saga);
     let says =
@@ -141,11 +92,11 @@ async fn a_droplet_that_lost_our_tag_and_a_domain_with_others_records_stay() {
 async fn a_domain_that_was_there_before_stays_there() {
     let stage = Stage::new();
     let domain = json!({"name": "shop.example.com"});
-    stage.client.post::<Value>("/v2/domains", &domain).await.unwrap();
+    stage.post("/v2/domains", domain).await;
     let saga = stage.provision().await;
     assert_eq!(saga.status, Status::Completed, "{saga:#?}");
     assert_eq!(stage.count("records"), 4);
-    let saga = stage.rollback(saga.id).await;
+    let saga = stage.ask(saga.id, Operation::Rollback).await;
     assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
     assert_eq!((stage.count("domains"), stage.count("records")), (1, 3));
 }

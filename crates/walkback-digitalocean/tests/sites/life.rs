@@ -1,0 +1,181 @@
+//! The life of a site after it was provisioned: what may stand in its way, and what is never touched.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use walkback::describe::SagaView;
+use walkback::engine::{Asked, Enlistment, Operation};
+use walkback::worker::Until;
+use walkback::{Order, SagaId, Status};
+
+use crate::stage::Stage;
+
+/// A site, and the account on which it is.
+struct Site {
+    stage: Stage,
+    id: SagaId,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let stage = Stage::new();
+        let id = stage.provision().await.id;
+        Self { stage, id }
+    }
+
+    fn order(&self, more: &Value) -> Value {
+        let mut order = json!({ "site": self.id });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            order[name] = value.clone();
+        }
+        order
+    }
+
+    /// Runs a saga for it until that waits for somebody or is at rest.
+    async fn run(&self, kind: &str, more: Value) -> SagaView {
+        self.stage.run(kind, &self.order(&more)).await
+    }
+
+    fn droplet(&self) -> Value {
+        self.stage.cloud.things()["droplets"][0].clone()
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage.cloud.things()["firewalls"][0]["inbound_rules"] != json!([])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_before_the_approval_switches_the_site_on_again() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let saga = site.run("offboard", json!({"grace": "1s", "approvers": ["grace"]})).await;
+    let leaving = saga.id;
+    assert_eq!((saga.status, site.droplet()["status"].as_str()), (Status::Running, Some("off")));
+    assert!(!site.is_open());
+    // Only who is named may approve.
+    let asked = Asked { actor: "ada".to_owned(), reason: None };
+    let approve = Operation::Approve { step: None };
+    assert!(stage.engine.operate(leaving, &approve, &asked).await.is_err());
+    let saga = stage.ask(leaving, Operation::Cancel).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    assert_eq!((site.droplet()["status"].as_str(), site.is_open()), (Some("active"), true));
+    // Nothing has changed, so that the site may be rolled back.
+    let saga = stage.ask(site.id, Operation::Rollback).await;
+    assert_eq!(saga.status, Status::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_off_before_stays_off_and_a_second_suspension_changes_nothing() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let off = format!("/v2/droplets/{}/actions", site.droplet()["id"]);
+    stage.post(&off, json!({"type": "power_off"})).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    for kind in ["suspend", "suspend", "resume_service"] {
+        assert_eq!(site.run(kind, json!({})).await.status, Status::Completed, "{kind}");
+    }
+    assert_eq!((site.droplet()["status"].as_str(), site.is_open()), (Some("off"), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_that_does_not_shut_down_loses_its_power() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    stage.cloud.set(|settings| settings.errored_actions = 3);
+    assert_eq!(site.run("suspend", json!({})).await.status, Status::Completed);
+    assert_eq!(site.droplet()["status"], "off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_the_sites_is_named_stays_and_holds_its_project() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let foreign = json!({"name": "customers-own", "region": "fra1", "size_gigabytes": 5});
+    let made = stage.post("/v2/volumes", foreign).await;
+    let volume = made["volume"]["id"].as_str().unwrap().to_owned();
+    let droplet = site.droplet()["id"].clone();
+    let attach = json!({"type": "attach", "droplet_id": droplet});
+    let path = format!("/v2/volumes/{volume}/actions");
+    stage.post(&path, attach).await;
+    let projects = stage.cloud.things()["projects"].clone();
+    let project = projects.iter().find(|one| one["is_default"] == false).unwrap();
+    let path = format!("/v2/projects/{}/resources", project["id"].as_str().unwrap());
+    let urn = format!("do:volume:{volume}");
+    stage.post(&path, json!({"resources": [urn]})).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let waiting = site.run("offboard", json!({"grace": "0s"})).await;
+    let leaving = waiting.id;
+    let unknown = waiting.steps.iter().flatten().find(|step| step.step == "find_unknown").unwrap();
+    let said = unknown.output.as_ref().unwrap().as_str();
+    assert!(said.contains("volume customers-own") && said.contains(&urn), "{said}");
+    let parked = stage.ask(leaving, Operation::Approve { step: None }).await;
+    assert_eq!(parked.status, Status::Parked, "{parked:#?}");
+    assert_eq!((stage.count("droplets"), stage.count("volumes")), (0, 1));
+    let held = parked.steps.iter().flatten().find(|step| step.scope.as_deref() == Some("projects"));
+    let error = held.unwrap().error.clone().unwrap();
+    assert!(error.contains(&format!("still has {urn}: move it")), "{error}");
+    // Moved away, the rest goes.
+    let path = "/v2/projects/default/resources";
+    stage.post(path, json!({"resources": [urn]})).await;
+    let saga = stage.ask(leaving, Operation::Retry { step: None }).await;
+    assert_eq!(saga.status, Status::Completed);
+    assert_eq!((stage.count("volumes"), stage.count("projects")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_site_is_suspended() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let nobody = json!({"site": "01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e"});
+    let suspended = site.run("suspend", json!({})).await.id;
+    let not_a_site = json!({ "site": suspended });
+    for (order, said) in [
+        (nobody, "there is no saga 01939a4e"),
+        (json!({"site": "shop"}), "site `shop`"),
+        (not_a_site, "has nothing in the account"),
+    ] {
+        let saga = stage.run("suspend", &order).await;
+        assert_eq!(saga.status, Status::RolledBack);
+        let error = saga.steps.unwrap()[0].error.clone().unwrap();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_change_a_site_at_once_one_is_refused_and_nothing_is_left() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let order = Order::kind("suspend").input(site.order(&json!({})).to_string());
+        ids.push(stage.engine.start_saga(order).await.unwrap().id);
+    }
+    let Enlistment::Working(worker) = stage.engine.enlist().await.unwrap() else { unreachable!() };
+    let stop = CancellationToken::new();
+    let rest = async {
+        let mut ends = Vec::new();
+        for id in ids {
+            ends.push(stage.engine.wait_for_rest(id).await.unwrap());
+        }
+        stop.cancel();
+        ends
+    };
+    let (worked, ends) = tokio::join!(worker.run(Until::Stopped, stop.clone()), rest);
+    worked.unwrap();
+    let completed = ends.iter().filter(|end| **end == Status::Completed).count();
+    let undone = ends.iter().filter(|end| **end == Status::RolledBack).count();
+    assert_eq!((completed, undone), (1, 1), "{ends:?}");
+    assert_eq!(site.run("resume_service", json!({})).await.status, Status::Completed);
+    assert_eq!((site.droplet()["status"].as_str(), site.is_open()), (Some("active"), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_may_only_read_makes_nothing() {
+    let stage = Stage::with(|cloud| cloud.read_only_token("reader"));
+    let saga = stage.provision().await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let error = saga.steps.unwrap()[1].error.clone().unwrap();
+    assert!(error.contains("POST /v2/projects: 403 forbidden: You do not have access"), "{error}");
+}

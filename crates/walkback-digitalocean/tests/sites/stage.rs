@@ -1,0 +1,70 @@
+//! An account, and an engine that works on it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use walkback::describe::SagaView;
+use walkback::engine::{Asked, Operation};
+use walkback::testing::VirtualClock;
+use walkback::{Engine, MemoryStore, Order, Registry, SagaId};
+use walkback_digitalocean::client::Transport;
+use walkback_digitalocean::{Client, Simulator, sagas};
+
+pub(crate) struct Stage {
+    pub(crate) clock: VirtualClock,
+    pub(crate) cloud: Simulator,
+    pub(crate) client: Client,
+    pub(crate) engine: Engine,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self::with(|cloud| cloud.token("ours"))
+    }
+
+    /// With a token of one's own.
+    pub(crate) fn with(token: impl FnOnce(&Simulator) -> Arc<dyn Transport>) -> Self {
+        let clock = VirtualClock::new();
+        let cloud = Simulator::new(Arc::new(clock));
+        let client = Client::over(token(&cloud), Arc::new(clock));
+        let registry = sagas::add(Registry::with_builtins(), &client);
+        let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
+        Self { clock, cloud, client, engine }
+    }
+
+    /// Starts a saga and works until it waits for somebody or is at rest.
+    pub(crate) async fn run(&self, kind: &str, order: &Value) -> SagaView {
+        let order = Order::kind(kind).input(order.to_string());
+        let id = self.engine.start_saga(order).await.unwrap().id;
+        self.settle(id).await
+    }
+
+    /// Provisions a site.
+    pub(crate) async fn provision(&self) -> SagaView {
+        let order = json!({
+            "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 10,
+            "domain": "shop.example.com"
+        });
+        self.run("provision", &order).await
+    }
+
+    pub(crate) async fn ask(&self, id: SagaId, operation: Operation) -> SagaView {
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        self.engine.operate(id, &operation, &asked).await.unwrap();
+        self.settle(id).await
+    }
+
+    pub(crate) async fn settle(&self, id: SagaId) -> SagaView {
+        self.engine.work_until_idle().await.unwrap();
+        self.engine.show_saga(id).await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.client.post(path, &body).await.unwrap()
+    }
+
+    /// How many things there are of this kind.
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.cloud.things().get(kind).map_or(0, Vec::len)
+    }
+}
