@@ -85,6 +85,27 @@ impl CallFault {
     }
 }
 
+/// Which call a fault strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Struck {
+    /// That of this number, counted from one.
+    Nth(u64),
+    /// The next of this method and path: `POST /v2/droplets`.
+    Next(String),
+}
+
+impl Struck {
+    fn is(&self, nth: u64, request: &Request) -> bool {
+        match self {
+            Self::Nth(number) => *number == nth,
+            Self::Next(call) => {
+                let path = request.path.split('?').next().unwrap_or_default();
+                *call == format!("{} {path}", request.method)
+            }
+        }
+    }
+}
+
 /// How the account behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -100,8 +121,8 @@ pub struct Settings {
     pub errored_actions: u32,
     /// So many of the next droplets vanish after they were accepted.
     pub vanishing_droplets: u32,
-    /// What goes wrong with the call of this number, counted from one.
-    pub fault: Option<(u64, CallFault)>,
+    /// What goes wrong, and with which call.
+    pub fault: Option<(Struck, CallFault)>,
     /// Whether the API's rate limits are in force.
     pub rate_limits: bool,
 }
@@ -195,7 +216,8 @@ impl Simulator {
     }
 
     /// Changes what this object names: `droplet_limit`, `errored_actions`, `vanishing_droplets`,
-    /// `lists_lag_seconds`, `speed`, `rate_limits`, `fail_next`: `{"fault": "lost"}` for the next call.
+    /// `lists_lag_seconds`, `speed`, `rate_limits`, `fail_next`: `{"fault": "lost"}` for the next call,
+    /// `{"fault": "lost", "call": "POST /v2/droplets"}` for the next such call.
     ///
     /// # Errors
     /// If it names something else, or has a value that is none.
@@ -214,8 +236,12 @@ impl Simulator {
                     set(&mut settings.lists_lag, Duration::from_secs(u64::from(n)))
                 }
                 ("rate_limits", _, Some(flag)) => set(&mut settings.rate_limits, flag),
-                ("fail_next", ..) => CallFault::named(&value["fault"])
-                    .is_some_and(|fault| set(&mut settings.fault, Some((next, fault)))),
+                ("fail_next", ..) => {
+                    let call = value["call"].as_str().map(|call| Struck::Next(call.to_owned()));
+                    let call = call.unwrap_or(Struck::Nth(next));
+                    CallFault::named(&value["fault"])
+                        .is_some_and(|fault| set(&mut settings.fault, Some((call, fault))))
+                }
                 _ => false,
             };
             if !done {
@@ -273,7 +299,8 @@ impl Simulator {
         world.advance(now);
         *calls += 1;
         let request_id = Some(format!("sim-{calls}"));
-        let fault = settings.fault.filter(|(nth, _)| nth == calls).map(|(_, fault)| fault);
+        let fault = settings.fault.take_if(|(call, _)| call.is(*calls, request));
+        let fault = fault.map(|(_, fault)| fault);
         *struck |= fault.is_some();
         match fault {
             Some(CallFault::NotSent) => {

@@ -13,7 +13,7 @@ use walkback::engine::{Asked, Operation};
 use walkback::testing::{Cloud, End, Faults, Trial, VirtualClock, every_fault};
 use walkback::{Engine, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
-use walkback_digitalocean::simulator::CallFault;
+use walkback_digitalocean::simulator::{CallFault, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
 /// An account in which another tenant lives with look-alike names, and the process on the way to it.
@@ -92,7 +92,7 @@ impl Cloud for Account {
 
     fn fail(&self, nth: u64, fault: CallFault) {
         let calls = self.cloud.calls();
-        self.cloud.set(|settings| settings.fault = Some((calls + nth, fault)));
+        self.cloud.set(|settings| settings.fault = Some((Struck::Nth(calls + nth), fault)));
     }
 
     fn struck(&self) -> bool {

@@ -21,7 +21,8 @@ Examples:
   DIGITALOCEAN_API_URL=http://127.0.0.1:8080 DIGITALOCEAN_TOKEN=secret walkback run provision …
 
 A page at / shows what exists; /_sim/things has it as JSON. What shall go wrong is asked for by a POST \
-to /_sim/set: {\"fail_next\": {\"fault\": \"lost\"}}, {\"droplet_limit\": 3}, {\"lists_lag_seconds\": 10}.";
+to /_sim/set: {\"fail_next\": {\"fault\": \"lost\", \"call\": \"POST /v2/droplets\"}}, {\"droplet_limit\": 3}, \
+{\"lists_lag_seconds\": 10}. Faults are not_sent, lost, failed, done_and_failed, rate_limited and refused.";
 
 /// The arguments.
 #[derive(Debug, Args)]

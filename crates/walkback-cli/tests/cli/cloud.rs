@@ -1,6 +1,7 @@
 //! Sites on a simulated account, as somebody new sees them.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, Read, Write};
 
 use serde_json::{Value, json};
 
@@ -91,6 +92,88 @@ fn a_site_is_made_once_at_whichever_step_its_process_is_killed() {
         let killed: Vec<_> = (0..STEPS).map(|step| scope.spawn(move || killed_at(step))).collect();
         for one in killed {
             one.join().unwrap();
+        }
+    });
+}
+
+/// An order with everything, and the calls that create what it comes to.
+const EVERYTHING: &str = r#"{
+    "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 1,
+    "domain": "shop.example.com", "database_engine": "pg", "load_balancer": true,
+    "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+}"#;
+const CREATES: [&str; 12] = [
+    "account/keys",
+    "certificates",
+    "databases",
+    "domains",
+    "domains/shop.example.com/records",
+    "droplets",
+    "firewalls",
+    "load_balancers",
+    "projects",
+    "tags",
+    "volumes",
+    "vpcs",
+];
+
+/// A served account on which the next such call goes wrong, an order on it, and what it came to: how many
+/// things of each kind.
+fn ordered(fault: &str, create: &str) -> (Ran, BTreeMap<String, usize>) {
+    let desk = Desk::new();
+    let serve = ["simulate", "--listen", "127.0.0.1:0", "--token", "t", "--speed", "60", "--json"];
+    let mut command = desk.command(&serve);
+    let mut server = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let url: Value = serde_json::from_str(&said).unwrap();
+    let url = url["url"].as_str().unwrap();
+    let wrong = json!({"fail_next": {"fault": fault, "call": format!("POST /v2/{create}")}});
+    assert_eq!(asked(url, "POST", "/_sim/set", &wrong.to_string()), json!({"changed": true}));
+    let order = ["run", "provision", "--input", EVERYTHING, "--digitalocean-token", "t"];
+    let ran = desk.run(&[&order[..], &["--digitalocean-api-url", url]].concat());
+    assert_eq!(desk.run(&["verify"]).code, 0, "{fault} {create}");
+    let things = asked(url, "GET", "/_sim/things", "");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let counts = things.as_object().unwrap().iter();
+    (ran, counts.map(|(kind, things)| (kind.clone(), things.as_array().unwrap().len())).collect())
+}
+
+/// What the served account says to that, over plain HTTP.
+fn asked(url: &str, method: &str, path: &str, body: &str) -> Value {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn a_create_whose_answer_is_lost_makes_one_and_one_that_is_refused_leaves_nothing() {
+    let kinds = CREATES.map(|create| create.split('/').next().unwrap());
+    let mut whole: BTreeMap<String, usize> = kinds.map(|kind| (kind.to_owned(), 1)).into();
+    whole.remove("account");
+    let more = [("ssh_keys", 1), ("records", 4), ("tags", 4), ("projects", 2), ("vpcs", 2)];
+    whole.extend(more.map(|(kind, count)| (kind.to_owned(), count)));
+    std::thread::scope(|scope| {
+        for create in CREATES {
+            let whole = &whole;
+            scope.spawn(move || {
+                let (ran, things) = ordered("lost", create);
+                assert_eq!((ran.code, &things), (0, whole), "lost {create}: {ran:?}");
+            });
+            scope.spawn(move || {
+                let (ran, things) = ordered("refused", create);
+                let left = things.iter().any(|(kind, count)| bare().get(kind) != Some(count));
+                assert!(ran.code == 1 && !left, "refused {create}: {things:?}: {ran:?}");
+            });
         }
     });
 }
