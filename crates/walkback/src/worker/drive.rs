@@ -16,6 +16,7 @@ use crate::id::Phase;
 use crate::ledger::Row;
 use crate::machine::{Command, Event, ParkReason};
 use crate::run::Run;
+use crate::step::Probe;
 use crate::store::{Appended, Claim, StoreError, Transition};
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
@@ -182,9 +183,17 @@ impl Drive {
     /// has to be undone.
     async fn fail_what_comes_too_late(&mut self) -> Result<(), Error> {
         for (_, ended) in &mut self.ended {
-            let Outcome::Executed(Ok(done)) = &ended.outcome else { continue };
+            let (Outcome::Executed(Ok(done)) | Outcome::Probed(Ok(Probe::Present(done)))) =
+                &ended.outcome
+            else {
+                continue;
+            };
             if let Some(why) = self.engine.moved_on(&done.changes).await? {
-                ended.outcome = Outcome::Executed(Err(StepError::permanent(why)));
+                ended.outcome = match ended.outcome {
+                    Outcome::Executed(_) => Outcome::Executed(Err(StepError::permanent(why))),
+                    // Another try finds out for itself.
+                    _ => Outcome::Probed(Ok(Probe::CannotTell)),
+                };
             }
         }
         Ok(())

@@ -3,8 +3,8 @@
 use walkback::desired::{Change, Provision};
 use walkback::engine::{Asked, Operation};
 use walkback::{
-    Attempt, Effect, Engine, Error, Json, MemoryStore, Order, Registry, SagaId, Status, StepError,
-    step_fn,
+    Attempt, Effect, Engine, Error, Json, MemoryStore, Order, Probe, Registry, SagaId, Status,
+    StepError, step_fn,
 };
 
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -113,4 +113,38 @@ async fn who_comes_too_late_is_undone() {
     let said = format!("{:?}", late.steps);
     assert!(said.contains("has moved on from version 1, by saga"), "{said}");
     assert_eq!(version(&engine, site).await, (2, Some(fast)));
+}
+
+/// Says that it failed, though it may have worked.
+async fn stumble((): (), attempt: Attempt, of: Site) -> Result<Widened, StepError> {
+    if attempt.number() == 1 {
+        return Err(StepError::transient("no answer"));
+    }
+    widen((), attempt, of).await
+}
+
+/// Finds what was there before somebody else changed it.
+async fn look_back((): (), attempt: Attempt, of: Site) -> Result<Probe<Widened>, StepError> {
+    let rows = attempt.provisioned(of.site.parse()?).await?;
+    let stale = rows.iter().map(|row| Change { spec_version: 9, ..row.becomes(None) });
+    Ok(Probe::Present(Widened { widened: stale.collect() }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_finds_what_was_changed_since_tells_nothing() {
+    let create = step_fn("create", (), create).compensate(delete).provisions(|made: &Net| {
+        Some(Provision::new("cloud", "vpc", &made.net, Json::empty_object()))
+    });
+    let stumble = step_fn("widen", (), stumble)
+        .compensate(narrow)
+        .probe(look_back)
+        .changes(|made: &Widened| made.widened.clone());
+    let registry = Registry::new().step(create).step(stumble);
+    let engine = Engine::new(registry, MemoryStore::new()).unwrap();
+    let site = start(&engine, Order::steps(["create"])).await;
+    engine.work_until_idle().await.unwrap();
+    let id = start(&engine, widening(site, false)).await;
+    engine.work_until_idle().await.unwrap();
+    assert_eq!(engine.show_saga(id).await.unwrap().status, Status::Completed);
+    assert_eq!(version(&engine, site).await, (2, Some(id)));
 }
