@@ -234,6 +234,11 @@ fn wholes() -> [Counts; 2] {
     [plain, served]
 }
 
+/// Of the calls of the store one in four, in its turn for each fault; all, if that is asked for.
+fn one_in() -> usize {
+    if std::env::var_os("WALKBACK_FAULTS").is_some_and(|which| which == "all") { 1 } else { 4 }
+}
+
 /// The order to do something with the site of the first saga.
 fn order_for(kind: &str, sagas: &[SagaId]) -> Order {
     let order = match kind {
@@ -269,20 +274,21 @@ async fn tried(name: &str, trial: Trial<'_>, whole: &Counts, nothing: &Counts) {
 
 #[tokio::test(start_paused = true)]
 async fn provision_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
-    let trial = Trial { before: &[], order: &|_| sites()[0].clone() };
+    let trial = Trial { one_in: one_in(), before: &[], order: &|_| sites()[0].clone() };
     tried("provision", trial, &wholes()[0], &Counts::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn provision_with_everything_leaves_a_whole_site_or_nothing() {
-    let trial = Trial { before: &[], order: &|_| sites()[1].clone() };
+    let trial = Trial { one_in: one_in(), before: &[], order: &|_| sites()[1].clone() };
     tried("provision with everything", trial, &wholes()[1], &Counts::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn suspend_leaves_a_site_on_or_off_whatever_goes_wrong() {
     let site = |_: &[SagaId]| sites()[0].clone();
-    let trial = Trial { before: &[&site], order: &|sagas| order_for("suspend", sagas) };
+    let trial =
+        Trial { one_in: one_in(), before: &[&site], order: &|sagas| order_for("suspend", sagas) };
     let whole = &wholes()[0];
     tried("suspend", trial, &with(whole, "tags", 1), whole).await;
 }
@@ -291,8 +297,11 @@ async fn suspend_leaves_a_site_on_or_off_whatever_goes_wrong() {
 async fn resume_service_leaves_a_site_on_or_off_whatever_goes_wrong() {
     let suspend = |sagas: &[SagaId]| order_for("suspend", sagas);
     let site = |_: &[SagaId]| sites()[1].clone();
-    let trial =
-        Trial { before: &[&site, &suspend], order: &|sagas| order_for("resume_service", sagas) };
+    let trial = Trial {
+        one_in: one_in(),
+        before: &[&site, &suspend],
+        order: &|sagas| order_for("resume_service", sagas),
+    };
     let whole = &wholes()[1];
     tried("resume_service", trial, whole, &with(whole, "tags", 1)).await;
 }
@@ -301,7 +310,11 @@ async fn resume_service_leaves_a_site_on_or_off_whatever_goes_wrong() {
 async fn offboard_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
     for (nth, name) in ["offboard", "offboard with everything"].into_iter().enumerate() {
         let site = |_: &[SagaId]| sites()[nth].clone();
-        let trial = Trial { before: &[&site], order: &|sagas| order_for("offboard", sagas) };
+        let trial = Trial {
+            one_in: one_in(),
+            before: &[&site],
+            order: &|sagas| order_for("offboard", sagas),
+        };
         tried(name, trial, &Counts::new(), &wholes()[nth]).await;
     }
 }
@@ -315,10 +328,12 @@ fn app() -> Order {
 #[tokio::test(start_paused = true)]
 async fn an_app_is_made_suspended_and_removed_whatever_goes_wrong() {
     let (one, none) = (counts(&[("apps", 1)]), Counts::new());
-    tried("an app", Trial { before: &[], order: &|_| app() }, &one, &none).await;
+    tried("an app", Trial { one_in: one_in(), before: &[], order: &|_| app() }, &one, &none).await;
     let site = |_: &[SagaId]| app();
-    let trial = Trial { before: &[&site], order: &|sagas| order_for("suspend", sagas) };
+    let trial =
+        Trial { one_in: one_in(), before: &[&site], order: &|sagas| order_for("suspend", sagas) };
     tried("suspend an app", trial, &one, &one).await;
-    let trial = Trial { before: &[&site], order: &|sagas| order_for("offboard", sagas) };
+    let trial =
+        Trial { one_in: one_in(), before: &[&site], order: &|sagas| order_for("offboard", sagas) };
     tried("offboard an app", trial, &none, &one).await;
 }

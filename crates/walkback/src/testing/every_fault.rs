@@ -60,6 +60,8 @@ pub type Ordered<'a> = dyn Fn(&[SagaId]) -> Order + Sync + 'a;
 pub struct Trial<'a> {
     /// The sagas before it; each comes to rest before the next one begins.
     pub before: &'a [&'a Ordered<'a>],
+    /// Of the calls of the store one in so many is tried; one: every call.
+    pub one_in: usize,
     /// Its order.
     pub order: &'a Ordered<'a>,
 }
@@ -75,10 +77,11 @@ pub struct End {
     pub saga: SagaView,
 }
 
-/// Runs the saga of `order`, after those before it, once with nothing wrong, once for every fault at every call of the cloud,
-/// and once for every death and every lost answer at every call of the store; each must come to rest
-/// and keep every promise that the oracle knows, and then `check` judges cloud and end. Says how
-/// many trials there were. On a runtime whose time is paused.
+/// Runs the saga of `order`, after those before it, once with nothing wrong, once for every fault at
+/// every call of the cloud, once for every death before and after these, and once for every death and
+/// every lost answer at the calls of the store (one in `one_in`); each must come to rest and keep every
+/// promise that the oracle knows, and then `check` judges cloud and end. Says how many trials there
+/// were. On a runtime whose time is paused.
 ///
 /// # Panics
 /// If a saga does not come to rest, or breaks a promise; the message names the fault.
@@ -107,8 +110,9 @@ pub async fn every_fault<C: Cloud>(order: &Trial<'_>, mut check: impl FnMut(&C, 
     }
     let deaths =
         [Fault::DieInBody, Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
-    for fault in deaths {
-        for nth in 1.. {
+    for (which, fault) in deaths.into_iter().enumerate() {
+        let one_in = if fault == Fault::DieInBody { 1 } else { order.one_in.max(1) };
+        for nth in (1 + (which % one_in) as u64..).step_by(one_in) {
             let life = Faults::new(fault, nth);
             let name = format!("{fault:?} at place {nth} of the process");
             let clock = VirtualClock::new();
