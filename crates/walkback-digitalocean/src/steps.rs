@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-use walkback::{Attempt, Options, Registry, Retry, StepError};
+use serde_json::{Value, json};
+use walkback::desired::Provision;
+use walkback::{Attempt, Json, Options, Registry, Retry, StepError};
 
 use crate::client::{ApiError, Class, Client};
 
@@ -141,6 +142,13 @@ macro_rules! on_account {
 use on_account;
 #[cfg(feature = "simulator")]
 pub(crate) use ssh_key::fingerprint;
+
+/// The record of something that has a name and nothing more that is wanted of it.
+fn named_thing(kind: &str, id: &str, name: &str) -> Option<Provision> {
+    let spec = Json::of(&json!({ "name": name })).ok()?;
+    let made = Provision::new(PROVIDER, kind, id, spec);
+    Some(Provision { name: Some(name.to_owned()), ..made })
+}
 
 /// Nothing was done, and trying again would not help.
 fn refused<T>(why: impl std::fmt::Display) -> Result<T, StepError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use walkback::Engine;
 use walkback::clock::SystemClock;
 use walkback::time::parse_duration;
 use walkback_digitalocean::inventory;
@@ -34,16 +35,17 @@ pub(crate) struct SyncArgs {
 }
 
 pub(crate) async fn run(app: &App, args: SyncArgs) -> Outcome {
+    let engine = app.engine()?;
     loop {
-        let ended = once(app).await?;
+        let ended = once(app, &engine).await?;
         let Some(every) = args.every else { return Ok(ended) };
         tokio::time::sleep(every).await;
     }
 }
 
-async fn once(app: &App) -> Outcome {
-    let (engine, cloud) = (app.engine()?, app.account()?);
-    let found = inventory::survey(&cloud, &SystemClock).await;
+async fn once(app: &App, engine: &Engine) -> Outcome {
+    // A simulated account is read anew: another process may have changed its file.
+    let found = inventory::survey(&app.account()?, &SystemClock).await;
     let found =
         found.map_err(|error| Failure::new(Exit::Store, format!("nothing is synced: {error}")))?;
     for (kind, error) in &found.not_allowed {

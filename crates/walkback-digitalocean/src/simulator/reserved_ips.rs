@@ -40,9 +40,7 @@ pub(super) fn answer(
         }
         (Method::Get, [ip, "actions"]) => {
             world.must("reserved_ips", ip)?;
-            let own = world.all("actions").filter(|(_, action)| action["_of"] == *ip);
-            let shown = own.map(|(_, action)| public(action)).collect();
-            Ok((200, call.page("actions", shown)))
+            Ok((200, call.page("actions", world.actions_of(ip))))
         }
         (Method::Post, [ip, "actions"]) => act(world, call, ip, errs),
         _ => Err(not_found()),

@@ -41,9 +41,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
         }
         (Method::Get, [id, "actions"]) => {
             world.must("volumes", id)?;
-            let own = world.all("actions").filter(|(_, action)| action["_of"] == *id);
-            let shown = own.map(|(_, action)| public(action)).collect();
-            Ok((200, call.page("actions", shown)))
+            Ok((200, call.page("actions", world.actions_of(id))))
         }
         (Method::Get, [id, "actions", action]) => {
             Ok((200, json!({"action": world.action_of(id, action)?})))

@@ -277,6 +277,12 @@ impl World {
         public(&action)
     }
 
+    /// The actions of this thing.
+    pub(super) fn actions_of(&self, id: &str) -> Vec<Value> {
+        let own = self.all("actions").filter(|(_, action)| action["_of"] == id);
+        own.map(|(_, action)| public(action)).collect()
+    }
+
     /// An action of this thing.
     pub(super) fn action_of(&self, id: &str, action: &str) -> Result<Value, Refusal> {
         let found = self.get("actions", action).filter(|found| found["_of"] == json!(id));

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
 use crate::steps::named::text;
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, taken};
+use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken};
 
 on_account! {
     /// Creates an app by its specification: accepted, not yet deployed.
@@ -92,9 +92,7 @@ impl Step for CreateApp {
     }
 
     fn provisions(&self, app: &App) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": app.app_name})).ok()?;
-        let made = Provision::new(PROVIDER, "app", &app.app_id, spec);
-        Some(Provision { name: Some(app.app_name.clone()), ..made })
+        named_thing("app", &app.app_id, &app.app_name)
     }
 }
 

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account, refused};
+use crate::steps::{named_thing, on_account, refused};
 
 on_account! {
     /// Orders a certificate for the domain: accepted, not yet there.
@@ -86,9 +86,7 @@ impl Step for CreateCertificate {
     }
 
     fn provisions(&self, certificate: &Certificate) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": certificate.certificate_name})).ok()?;
-        let made = Provision::new(PROVIDER, "certificate", &certificate.certificate_id, spec);
-        Some(Provision { name: Some(certificate.certificate_name.clone()), ..made })
+        named_thing("certificate", &certificate.certificate_id, &certificate.certificate_name)
     }
 }
 

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::Client;
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account, refused, remove_tag, taken};
+use crate::steps::{named_thing, on_account, refused, remove_tag, taken};
 
 on_account! {
     /// Creates a database cluster of one node: accepted, not yet there.
@@ -104,9 +104,7 @@ impl Step for CreateDatabase {
     }
 
     fn provisions(&self, cluster: &Cluster) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": cluster.database_name})).ok()?;
-        let made = Provision::new(PROVIDER, "database", &cluster.database_id, spec);
-        Some(Provision { name: Some(cluster.database_name.clone()), ..made })
+        named_thing("database", &cluster.database_id, &cluster.database_name)
     }
 }
 

@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, taken};
+use crate::steps::{PROVIDER, absent_for_sure, named_thing, on_account, refused, remove, taken};
 
 on_account! {
     /// Creates a domain, unless it was there before the run began.
@@ -93,9 +93,7 @@ impl Step for EnsureDomain {
 
     fn provisions(&self, ensured: &Ensured) -> Option<Provision> {
         let name = ensured.domain_made.as_ref()?;
-        let spec = Json::of(&json!({"name": name})).ok()?;
-        let made = Provision::new(PROVIDER, "domain", name, spec);
-        Some(Provision { name: Some(name.clone()), ..made })
+        named_thing("domain", name, name)
     }
 }
 

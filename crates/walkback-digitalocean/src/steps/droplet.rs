@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, VANISHED, absent_for_sure, on_account, refused, remove, remove_tag};
+use crate::steps::{
+    VANISHED, absent_for_sure, named_thing, on_account, refused, remove, remove_tag,
+};
 
 on_account! {
     /// Creates a droplet: accepted, not yet there.
@@ -145,10 +147,7 @@ impl Step for CreateDroplet {
     }
 
     fn provisions(&self, droplet: &Droplet) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": droplet.droplet_name})).ok()?;
-        let id = droplet.droplet_id.to_string();
-        let made = Provision::new(PROVIDER, "droplet", &id, spec);
-        Some(Provision { name: Some(droplet.droplet_name.clone()), ..made })
+        named_thing("droplet", &droplet.droplet_id.to_string(), &droplet.droplet_name)
     }
 }
 

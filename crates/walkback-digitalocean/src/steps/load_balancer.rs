@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::Client;
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account, refused};
+use crate::steps::{named_thing, on_account, refused};
 
 on_account! {
     /// Creates a load balancer: accepted, not yet there.
@@ -99,9 +99,7 @@ impl Step for CreateLoadBalancer {
     }
 
     fn provisions(&self, balancer: &Balancer) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": balancer.load_balancer_name})).ok()?;
-        let made = Provision::new(PROVIDER, "load_balancer", &balancer.load_balancer_id, spec);
-        Some(Provision { name: Some(balancer.load_balancer_name.clone()), ..made })
+        named_thing("load_balancer", &balancer.load_balancer_id, &balancer.load_balancer_name)
     }
 }
 

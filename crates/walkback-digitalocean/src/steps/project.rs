@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account};
+use crate::steps::{named_thing, on_account};
 
 on_account! {
     /// Creates a project, unique by its name, which carries the run.
@@ -69,9 +69,7 @@ impl Step for CreateProject {
     }
 
     fn provisions(&self, project: &Project) -> Option<Provision> {
-        let spec = Json::of(&json!({"name": project.project_name})).ok()?;
-        let made = Provision::new(PROVIDER, "project", &project.project_id, spec);
-        Some(Provision { name: Some(project.project_name.clone()), ..made })
+        named_thing("project", &project.project_id, &project.project_name)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people ask of a saga: every way out of trouble, each recorded with who asked and why.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::desired::{Change, Provisioned, RecordChange};
@@ -239,8 +240,9 @@ impl Engine {
                 return Err(forbids(&row, other.or(row.changed_by)));
             }
         }
-        for change in self.0.registry.changed(&run.state) {
-            let rows = self.0.store.provisioned(Some(change.saga_id)).await?;
+        let changes = self.0.registry.changed(&run.state);
+        let rows = self.0.rows_of(&changes).await?;
+        for change in changes {
             let row = rows.iter().rfind(|row| row.is_row_of(&change));
             if let Some(row) = row.filter(|row| !row.was_changed(&change, id)) {
                 return Err(forbids(row, row.changed_by));
@@ -251,10 +253,20 @@ impl Engine {
 }
 
 impl Inner {
+    /// The rows of every run of which these change one.
+    async fn rows_of(&self, changes: &[Change]) -> Result<Vec<Provisioned>, Error> {
+        let sagas: BTreeSet<SagaId> = changes.iter().map(|change| change.saga_id).collect();
+        let mut rows = Vec::new();
+        for saga in sagas {
+            rows.extend(self.store.provisioned(Some(saga)).await?);
+        }
+        Ok(rows)
+    }
+
     /// The first of these changes that comes too late, for people.
     pub(crate) async fn moved_on(&self, changes: &[Change]) -> Result<Option<String>, Error> {
+        let rows = self.rows_of(changes).await?;
         for change in changes {
-            let rows = self.store.provisioned(Some(change.saga_id)).await?;
             if !rows.iter().any(|row| row.takes(change)) {
                 let (step, saga, version) = (change.step_idx, change.saga_id, change.spec_version);
                 let by = rows.iter().rfind(|row| row.is_row_of(change));

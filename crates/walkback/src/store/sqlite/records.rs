@@ -40,19 +40,7 @@ pub(super) fn change(
                 let row = params![saga.to_string(), step, at.as_micros()];
                 close(connection, sql, row, *at)?;
             }
-            RecordChange::Swap { change: Change { after: Some(spec), .. }, at } => {
-                set(connection, saga, change, spec, *at)?;
-            }
-            RecordChange::Swap { change, at } => {
-                let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?5, \
-                           closed_at = ?5, spec_version = spec_version + 1, changed_by = ?4 \
-                           WHERE saga_id = ?1 AND step_idx = ?2 AND spec_version = ?3 \
-                           AND closed_at IS NULL RETURNING resource_no";
-                let Change { saga_id, step_idx, spec_version, .. } = change;
-                let (of, by) = (saga_id.to_string(), saga.to_string());
-                let row = params![of, step_idx, signed(*spec_version), by, at.as_micros()];
-                close(connection, sql, row, *at)?;
-            }
+            RecordChange::Swap { change, at } => swap(connection, saga, change, *at)?,
             RecordChange::Restore { change, at } => restore(connection, saga, change, *at)?,
         }
     }
@@ -101,21 +89,27 @@ fn close(
     Ok(())
 }
 
-fn set(
+/// Makes a change of `saga`, of a row that takes it.
+fn swap(
     connection: &Connection,
     saga: SagaId,
-    change: &RecordChange,
-    spec: &Json,
+    change: &Change,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Some(Change { saga_id, step_idx, spec_version, .. }) = change.swap() else { return Ok(()) };
-    let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = spec_version + 1, \
-               updated_at = ?5, changed_by = ?6 WHERE saga_id = ?1 AND step_idx = ?2 \
-               AND spec_version = ?3 AND closed_at IS NULL";
-    let (of, by) = (saga_id.to_string(), saga.to_string());
-    let row = params![of, step_idx, signed(*spec_version), spec.as_str(), at.as_micros(), by];
-    execute(connection, sql, row)?;
-    Ok(())
+    let Change { saga_id, step_idx, spec_version, after, .. } = change;
+    let (of, by, version) = (saga_id.to_string(), saga.to_string(), signed(*spec_version));
+    if let Some(spec) = after {
+        let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = spec_version + 1, \
+                   updated_at = ?5, changed_by = ?6 WHERE saga_id = ?1 AND step_idx = ?2 \
+                   AND spec_version = ?3 AND closed_at IS NULL";
+        let row = params![of, step_idx, version, spec.as_str(), at.as_micros(), by];
+        return execute(connection, sql, row).map(drop);
+    }
+    let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?5, closed_at = ?5, \
+               spec_version = spec_version + 1, changed_by = ?4 WHERE saga_id = ?1 \
+               AND step_idx = ?2 AND spec_version = ?3 AND closed_at IS NULL \
+               RETURNING resource_no";
+    close(connection, sql, params![of, step_idx, version, by, at.as_micros()], at)
 }
 
 /// Takes a change of `saga` back, unless somebody has changed the row since.
