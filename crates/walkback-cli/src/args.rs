@@ -50,7 +50,8 @@ $XDG_CONFIG_HOME/walkback/config.toml, or sqlite:walkback.db, whichever is named
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where sagas are kept: `sqlite:PATH`, or `memory:` for as long as the command runs.
+    /// Where sagas are kept: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` (what it leaves open
+    /// comes from PGHOST, PGUSER, PGPASSWORD and so on), or `memory:` for as long as the command runs.
     #[arg(long, global = true, value_name = "STORE", env = "WALKBACK_STORE", help_heading = GLOBAL)]
     pub(crate) store: Option<String>,
     /// One stable JSON document on stdout (`watch` and `ledger`: one a line), and nothing else.
@@ -120,6 +121,8 @@ pub(crate) enum Command {
     /// Work on what is due in the store.
     #[command(after_long_help = work::EXAMPLES)]
     Work(work::WorkArgs),
+    /// List who works on the store: where, since when, on how many sagas, with which steps.
+    Workers,
     /// List sagas, newest first.
     #[command(after_long_help = list::EXAMPLES)]
     List(list::ListArgs),

@@ -63,8 +63,11 @@ impl CloudArgs {
         if self.simulate {
             let cloud = match place {
                 Place::Memory => Simulator::new(Arc::new(SystemClock)),
-                Place::Sqlite(path) => {
-                    let mut file = path.clone().into_os_string();
+                Place::Sqlite(_) | Place::Postgres(_) => {
+                    let mut file = match place {
+                        Place::Sqlite(path) => path.clone().into_os_string(),
+                        _ => "walkback".into(),
+                    };
                     file.push("-cloud.json");
                     let kept = Simulator::kept_in(Arc::new(SystemClock), &PathBuf::from(file));
                     kept.map_err(|why| wrong(format!("simulated account {why}")))?

@@ -37,6 +37,7 @@ pub(crate) mod upgrade_check;
 pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod work;
+pub(crate) mod workers;
 
 /// How a command ended.
 pub(crate) type Outcome = Result<Exit, Failure>;
@@ -108,6 +109,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Run(args) => run::run(app, *args).await,
         Command::Start(args) => start::run(app, *args).await,
         Command::Work(args) => work::run(app, args).await,
+        Command::Workers => workers::run(app).await,
         Command::List(args) => list::run(app, args).await,
         Command::Show(args) => show::run(app, args).await,
         Command::Ledger(args) => ledger::run(app, args).await,

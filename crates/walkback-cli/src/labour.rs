@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use walkback::store::WorkerInfo;
+use walkback::store::{Lease, WorkerInfo};
 use walkback::worker::Hook;
 use walkback::{Engine, Error, engine::Enlistment, worker::Until};
 
@@ -18,6 +18,8 @@ pub(crate) struct Labour {
     pub(crate) concurrency: Option<usize>,
     /// The queues; none means all.
     pub(crate) queues: Vec<String>,
+    /// How long it may be silent before others take over.
+    pub(crate) lease: Lease,
     /// When it is over.
     pub(crate) until: Until,
     /// Who tells people of what needs them.
@@ -44,7 +46,7 @@ impl Labour {
     ) -> Result<(), Error> {
         let mut waits_for: Option<Option<u32>> = None;
         while !stop.is_cancelled() {
-            let by = match engine.enlist().await? {
+            let by = match engine.enlist_for(self.lease).await? {
                 Enlistment::Working(mut worker) => {
                     tell(News::Works);
                     if let Some(runs) = self.concurrency {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use walkback::{Engine, MemoryStore, Registry, SqliteStore};
+use walkback::store::StoreError;
+use walkback::{Engine, MemoryStore, PostgresStore, Registry, SqliteStore};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,6 +16,31 @@ pub(crate) enum Place {
     Memory,
     /// In a file.
     Sqlite(PathBuf),
+    /// On a server.
+    Postgres(Url),
+}
+
+/// A URL, which may hold a password, and what people may see of it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    secret: String,
+    shown: String,
+}
+
+impl Url {
+    /// The store there; nothing is connected yet.
+    ///
+    /// # Errors
+    /// If something in it is wrong.
+    pub(crate) fn store(&self) -> Result<PostgresStore, StoreError> {
+        PostgresStore::new(&self.secret)
+    }
+}
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
 }
 
 /// The settings that a file may have.
@@ -48,22 +74,29 @@ pub(crate) fn open(place: &Place, registry: Registry) -> Result<Engine, Failure>
     Ok(match place {
         Place::Memory => Engine::new(registry, MemoryStore::new())?,
         Place::Sqlite(path) => Engine::new(registry, SqliteStore::open(path)?)?,
+        Place::Postgres(url) => Engine::new(registry, url.store()?)?,
     })
 }
 
 fn place(text: &str) -> Result<Place, String> {
-    const EXPECTED: &str = "expected `sqlite:PATH` or `memory:`";
+    const EXPECTED: &str = "expected `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory:`";
     match text.split_once(':') {
         Some(("memory", "")) => Ok(Place::Memory),
         Some(("sqlite", "")) => Err(format!("store `{text}` names no file: {EXPECTED}")),
         Some(("sqlite", path)) => Ok(Place::Sqlite(PathBuf::from(path))),
-        // The rest may hold a password.
-        Some((scheme @ ("postgres" | "postgresql"), _)) => {
-            Err(format!("`{scheme}://` stores are not in this version: {EXPECTED}"))
-        }
+        Some(("postgres" | "postgresql", _)) => postgres(text),
         Some((scheme, _)) => Err(format!("`{scheme}:` is no kind of store: {EXPECTED}")),
         None => Err(format!("`{text}` is no store: {EXPECTED}; did you mean `sqlite:{text}`?")),
     }
+}
+
+/// What the text says is checked, and never shown: it may hold a password.
+fn postgres(text: &str) -> Result<Place, String> {
+    let store = PostgresStore::new(text).map_err(|error| match error {
+        StoreError::Unusable { why, .. } => format!("store `postgres:`: {why}"),
+        other => other.to_string(),
+    })?;
+    Ok(Place::Postgres(Url { secret: text.to_owned(), shown: store.place().to_owned() }))
 }
 
 fn config_files() -> Vec<PathBuf> {
@@ -87,7 +120,7 @@ fn of_config(file: &Path) -> Result<Option<Place>, Failure> {
     let dir = file.parent().unwrap_or_else(|| Path::new(""));
     Ok(Some(match place(&store).map_err(wrong)? {
         Place::Sqlite(path) => Place::Sqlite(dir.join(path)),
-        Place::Memory => Place::Memory,
+        other => other,
     }))
 }
 
@@ -96,6 +129,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&url.shown),
         }
     }
 }

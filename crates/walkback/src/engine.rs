@@ -17,7 +17,8 @@ use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::store::{
-    Appended, Enlisted, Filter, Store, StoredRun, Transition, WorkerId, WorkerInfo,
+    Appended, Enlisted, Filter, Lease, Store, StoredRun, Transition, WorkerId, WorkerInfo,
+    WorkerSeen,
 };
 use crate::wiring;
 use crate::worker::{Local, Order as WorkerOrder, Worker};
@@ -148,18 +149,26 @@ impl Engine {
     /// # Errors
     /// If the store cannot be used.
     pub async fn enlist(&self) -> Result<Enlistment, Error> {
-        let random = ClaimId::random();
-        let id = WorkerId(random.as_bytes().iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b)));
-        let info = WorkerInfo {
-            id: Some(id),
-            pid: std::process::id(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            since: self.0.clock.now(),
-        };
-        Ok(match self.0.store.enlist(&info).await? {
-            Enlisted::Working => Enlistment::Working(Worker::new(Arc::clone(&self.0), id)),
-            Enlisted::Taken(by) => Enlistment::Taken(by),
+        self.enlist_for(Lease::Usual).await
+    }
+
+    /// The same with another lease: how long it may be silent before others take its sagas over.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn enlist_for(&self, lease: Lease) -> Result<Enlistment, Error> {
+        Ok(match self.0.enlist(lease).await? {
+            Ok(id) => Enlistment::Working(Worker::new(Arc::clone(&self.0), id, lease)),
+            Err(by) => Enlistment::Taken(by),
         })
+    }
+
+    /// Who works on the store, as far as it is known there.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn list_workers(&self) -> Result<Vec<WorkerSeen>, Error> {
+        Ok(self.0.store.workers().await?)
     }
 
     /// Works until nothing is left that moves by itself. For tests and small programs.
@@ -296,6 +305,37 @@ impl Engine {
 }
 
 impl Inner {
+    /// Enlists a new worker in this process, or says who works.
+    pub(crate) async fn enlist(
+        &self,
+        lease: Lease,
+    ) -> Result<Result<WorkerId, Option<WorkerInfo>>, Error> {
+        let random = ClaimId::random();
+        let id = WorkerId(random.as_bytes().iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b)));
+        let info = WorkerInfo {
+            id: Some(id),
+            pid: std::process::id(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            since: self.clock.now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            steps: self.registry.known_steps(),
+            lease,
+        };
+        Ok(match self.store.enlist(&info).await? {
+            Enlisted::Working => Ok(id),
+            Enlisted::Taken(by) => Err(by),
+        })
+    }
+
+    /// Whether another worker that lives knows every step of the run.
+    pub(crate) async fn known_elsewhere(&self, run: &Run) -> Result<bool, Error> {
+        let plan = run.state.plan();
+        let knows = |seen: WorkerSeen| {
+            (0..plan.len()).all(|idx| seen.info.steps.iter().any(|of| **of == *plan.step(idx).step))
+        };
+        Ok(self.store.workers().await?.into_iter().any(knows))
+    }
+
     pub(crate) fn attach(&self, local: Option<Local>) {
         *lock(&self.local) = local;
     }

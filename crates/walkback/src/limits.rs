@@ -26,6 +26,11 @@ pub const NAME_BYTES: usize = 200;
 /// Most labels of one run.
 pub const LABELS: usize = 64;
 
+/// What is wrong with a name that holds a NUL: no PostgreSQL text may.
+pub(crate) fn no_nul(what: &str, name: &str) -> Option<String> {
+    name.contains('\0').then(|| format!("{what} holds a NUL character: expected text without one"))
+}
+
 /// Cuts `text` to [`ERROR_BYTES`] on a character boundary and marks the cut.
 pub fn cut(mut text: String) -> String {
     const MARK: &str = " … (cut)";

@@ -194,6 +194,12 @@ impl Registry {
         self.steps.keys().map(String::as_str)
     }
 
+    /// Every name by which a stored run may call a step that is known.
+    pub(crate) fn known_steps(&self) -> Vec<String> {
+        let aliases = self.all_aliases().map(|(before, _)| before.as_str());
+        self.step_names().chain(aliases).map(str::to_owned).collect()
+    }
+
     pub(crate) fn all_steps(&self) -> impl Iterator<Item = &Arc<dyn AnyStep>> {
         self.steps.values()
     }

@@ -8,20 +8,27 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use crate::desired::{Observed, Provisioned, RecordChange, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::{Row, RowHash};
 use crate::machine::Status;
-use crate::plan::StepIdx;
+use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Pragmas, SqliteStore};
 
@@ -77,17 +84,24 @@ pub trait Coordination: Send + Sync {
     /// not enlisted any more is told so.
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>>;
 
-    /// When the next run that nobody owns is due, in these queues.
-    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>>;
-
-    /// The runs of this worker to which somebody else has written since the last ask.
-    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>>;
+    /// What others have done that concerns this worker since it asked last.
+    fn news(&self, wanted: Wanted) -> Answer<'_, News>;
 
     /// The runs for which the hook is to be called, and when, the soonest first; as many as `limit`.
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>>;
 
-    /// A number that changes whenever somebody else than an owner of this process may have written.
-    fn version(&self) -> Answer<'_, u64>;
+    /// Who works here, as far as is known.
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>>;
+
+    /// Returns when others may have written; not at all where nobody tells.
+    fn hinted(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    /// How long a worker may go at most without asking for news.
+    fn look_most(&self) -> Duration {
+        Duration::from_millis(200)
+    }
 }
 
 /// What runs have provisioned, and what the provider says exists.
@@ -211,6 +225,24 @@ pub struct NewRun {
     pub rows: Vec<Row>,
     /// Its head after them.
     pub head: Head,
+    /// What a worker has to know to take it.
+    pub needs: Needs,
+}
+
+/// The names of the steps that a run uses, as a number: workers that lack one of them leave alone
+/// whatever needs the same (rule S15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Needs(pub i64);
+
+impl Needs {
+    /// What the plan's runs need.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mut names: Vec<&str> = (0..plan.len()).map(|idx| &*plan.step(idx).step).collect();
+        names.sort_unstable();
+        names.dedup();
+        let hash = Sha256::digest(names.join("\n"));
+        Self(hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte)))
+    }
 }
 
 /// The one narrow row of a run that changes: what its ledger says, in short.
@@ -271,6 +303,8 @@ pub struct Transition {
     pub records: Vec<RecordChange>,
     /// Whether the owner lets go.
     pub release: bool,
+    /// Whether it leaves the run as it found it: its last owner died, and nobody has taken over.
+    pub orphan: bool,
     /// Whether it is refused if another run has a row open for something that this run has a row
     /// open for, or such a row of its own has been changed since (rule S13).
     pub sole_owner: bool,
@@ -279,7 +313,8 @@ pub struct Transition {
 impl Transition {
     /// One that neither releases the run nor asks who owns what it made.
     pub fn new(expected_len: u64, rows: Vec<Row>, head: Head, records: Vec<RecordChange>) -> Self {
-        Self { expected_len, rows, head, records, release: false, sole_owner: false }
+        let (release, orphan, sole_owner) = (false, false, false);
+        Self { expected_len, rows, head, records, release, orphan, sole_owner }
     }
 }
 
@@ -319,10 +354,23 @@ pub struct Wanted {
     pub worker: WorkerId,
     /// Its queues; none means all.
     pub queues: Arc<[String]>,
+    /// What it cannot take.
+    pub cannot: Arc<[Needs]>,
     /// At most so many.
     pub limit: usize,
     /// The time now, for stores that have no clock of their own.
     pub now: Timestamp,
+}
+
+/// What others have done that concerns a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Its runs to which somebody else has written since the last ask.
+    pub nudged: Vec<SagaId>,
+    /// When the next run that nobody owns is due, of those that it wants.
+    pub next_due: Option<Timestamp>,
+    /// When the hook is to be called next, for whichever run.
+    pub next_call: Option<Timestamp>,
 }
 
 /// The number of a worker, random.
@@ -330,7 +378,8 @@ pub struct Wanted {
 pub struct WorkerId(pub u64);
 
 /// Who a worker is, for people.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct WorkerInfo {
     /// Its number.
     #[serde(skip)]
@@ -341,6 +390,46 @@ pub struct WorkerInfo {
     pub host: String,
     /// Since when it works.
     pub since: Timestamp,
+    /// The version of its program's walkback.
+    pub version: String,
+    /// The steps that it knows.
+    pub steps: Vec<String>,
+    /// How soon it counts as dead.
+    #[serde(skip)]
+    pub lease: Lease,
+}
+
+/// How long a worker may be silent before the others take its runs over, where several work on one
+/// store: by that store's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lease {
+    /// Six seconds: whoever stalls for less keeps its runs.
+    #[default]
+    Usual,
+    /// Two seconds, for four times as many signs of life.
+    Fast,
+}
+
+impl Lease {
+    /// The time itself.
+    pub const fn time(self) -> Duration {
+        match self {
+            Self::Usual => Duration::from_secs(6),
+            Self::Fast => Duration::from_millis(2_000),
+        }
+    }
+}
+
+/// A worker, and when it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct WorkerSeen {
+    /// Who it is.
+    #[serde(flatten)]
+    pub info: WorkerInfo,
+    /// When it last said that it lives.
+    pub seen_at: Timestamp,
+    /// How many runs it has.
+    pub runs: u64,
 }
 
 /// Whether this process may work.

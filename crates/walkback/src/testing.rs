@@ -9,6 +9,8 @@ pub mod contract;
 mod crash;
 mod every_fault;
 mod faulty;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod shapes;
 mod simulation;
 mod world;

@@ -16,7 +16,9 @@ use crate::id::SagaId;
 use crate::ledger::Writer;
 use crate::machine::{Event, ParkReason};
 use crate::run::Run;
-use crate::store::{Claim, Claimed, Filter, Transition, Wanted, WorkerId};
+use crate::store::{
+    Claim, Claimed, Filter, Lease, Needs, News, StoreError, Transition, Wanted, WorkerId,
+};
 use crate::time::Timestamp;
 
 mod desk;
@@ -24,16 +26,18 @@ mod drive;
 mod hook;
 mod perform;
 mod transition;
+mod unknown;
 
 pub use hook::{Hook, Notice, ProgramHook, Told};
 
 use desk::Desk;
 use drive::{Drive, End};
+use unknown::Unknown;
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
 pub(crate) const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);
-/// How often to look whether another process has written: at first, and at most.
-const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+/// How soon to look again whether another process has written, while it does.
+const LOOK: Duration = Duration::from_millis(10);
 /// Runs claimed in one go.
 const CLAIM_BATCH: usize = 256;
 
@@ -50,6 +54,7 @@ pub enum Until {
 pub struct Worker {
     engine: Arc<Inner>,
     id: WorkerId,
+    lease: Lease,
     concurrency: usize,
     queues: Arc<[String]>,
     hook: Option<Arc<dyn Hook>>,
@@ -76,8 +81,9 @@ pub(crate) enum Order {
 }
 
 impl Worker {
-    pub(crate) fn new(engine: Arc<Inner>, id: WorkerId) -> Self {
-        Self { engine, id, concurrency: 1_000, queues: Arc::new([]), hook: None, look_most: LOOK.1 }
+    pub(crate) fn new(engine: Arc<Inner>, id: WorkerId, lease: Lease) -> Self {
+        let (queues, look_most) = (Arc::new([]), engine.store.look_most());
+        Self { engine, id, lease, concurrency: 1_000, queues, hook: None, look_most }
     }
 
     /// How many runs it holds in memory at once; waiting ones do not count. 1,000 if nothing is said.
@@ -127,26 +133,31 @@ impl Worker {
     pub async fn run(self, until: Until, stop: CancellationToken) -> Result<(), Error> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(self.concurrency));
-        let queues = Arc::clone(&self.queues);
-        let local = Local { id: self.id, room: Arc::clone(&room), queues, orders };
-        self.engine.attach(Some(local));
         let mut foreman = Foreman {
             worker: &self,
+            id: self.id,
+            orders,
             room,
             inbox,
             drives: JoinSet::new(),
             nudges: HashMap::new(),
-            unknown: HashMap::new(),
+            unknown: Unknown::default(),
             leave: CancellationToken::new(),
             may_be_due: true,
             next_due: None,
-            look_after: LOOK.0,
+            next_call: None,
+            look_after: LOOK,
             look_at: Timestamp::default(),
-            version: 0,
         };
+        foreman.attach();
         let last = CancellationToken::new();
         let work = async {
-            let worked = foreman.work(until, &stop).await;
+            let mut worked = foreman.work(until, &stop).await;
+            while matches!(worked, Err(Error::Store(StoreError::NotEnlisted { .. })))
+                && foreman.begin_again().await?
+            {
+                worked = foreman.work(until, &stop).await;
+            }
             last.cancel();
             worked
         };
@@ -163,28 +174,51 @@ impl Worker {
                 warn!(%error, "a run could not be handed over");
             }
         }
-        self.engine.store.retire(self.id).await?;
+        self.engine.store.retire(foreman.id).await?;
         worked
     }
 }
 
 struct Foreman<'a> {
     worker: &'a Worker,
+    id: WorkerId,
+    orders: mpsc::UnboundedSender<Order>,
     room: Arc<Semaphore>,
     inbox: mpsc::UnboundedReceiver<Order>,
     drives: JoinSet<(SagaId, Result<End, Error>)>,
     nudges: HashMap<SagaId, Arc<Notify>>,
-    /// Runs with steps that this binary does not know, and since when it sees them.
-    unknown: HashMap<SagaId, Timestamp>,
+    unknown: Unknown,
     leave: CancellationToken,
     may_be_due: bool,
     next_due: Option<Timestamp>,
+    next_call: Option<Timestamp>,
     look_after: Duration,
     look_at: Timestamp,
-    version: u64,
 }
 
 impl Foreman<'_> {
+    /// From here on the engine of this process gives it what is started here.
+    fn attach(&self) {
+        let (room, queues) = (Arc::clone(&self.room), Arc::clone(&self.worker.queues));
+        let local = Local { id: self.id, room, queues, orders: self.orders.clone() };
+        self.worker.engine.attach(Some(local));
+    }
+
+    /// This worker was taken for dead: others have its runs. It forgets them and begins again, if
+    /// it may.
+    async fn begin_again(&mut self) -> Result<bool, Error> {
+        warn!("this worker was taken for dead; it forgets its sagas and begins again");
+        self.worker.engine.attach(None);
+        self.drives.shutdown().await;
+        self.nudges.clear();
+        while self.inbox.try_recv().is_ok() {}
+        let Ok(id) = self.worker.engine.enlist(self.worker.lease).await? else { return Ok(false) };
+        self.id = id;
+        self.may_be_due = true;
+        self.attach();
+        Ok(true)
+    }
+
     async fn work(&mut self, until: Until, stop: &CancellationToken) -> Result<(), Error> {
         self.unpark_known().await?;
         loop {
@@ -207,6 +241,11 @@ impl Foreman<'_> {
                 () = engine.clock.sleep(self.look_at.since(now)) => self.look().await?,
                 () = clock::until(&*engine.clock, due) => {
                     self.may_be_due = true;
+                    self.unknown.try_again_after(WAIT_FOR_CAPABLE, engine.clock.now());
+                }
+                Ok(()) = engine.store.hinted() => {
+                    self.look_at = self.look_at.min(engine.clock.now().plus(LOOK));
+                    self.look_after = LOOK;
                 }
                 Some(ended) = self.drives.join_next() => {
                     self.ended(ended)?;
@@ -258,22 +297,39 @@ impl Foreman<'_> {
 
     /// Looks whether another process has written, ever less often while nobody does.
     async fn look(&mut self) -> Result<(), Error> {
-        self.look_at = self.worker.engine.clock.now().plus(self.look_after);
-        let version = self.worker.engine.store.version().await?;
-        if version == self.version {
-            self.look_after = (self.look_after * 2).min(self.worker.look_most);
-            return Ok(());
-        }
-        self.version = version;
-        self.look_after = LOOK.0;
-        self.may_be_due = true;
-        self.worker.engine.attention.notify_one();
-        for id in self.worker.engine.store.nudged(self.worker.id).await? {
-            if let Some(nudge) = self.nudges.get(&id) {
-                nudge.notify_one();
-            }
-        }
+        let news = self.worker.engine.store.news(self.wanted(0)).await?;
+        let now = self.worker.engine.clock.now();
+        let quiet = news.nudged.is_empty()
+            && news.next_call == self.next_call
+            && news.next_due.is_none_or(|at| at > now);
+        let later = (self.look_after * 2).min(self.worker.look_most);
+        self.look_after = if quiet { later } else { LOOK };
+        self.look_at = now.plus(self.look_after);
+        self.take_in(news);
         Ok(())
+    }
+
+    fn take_in(&mut self, news: News) {
+        for nudge in news.nudged.iter().filter_map(|id| self.nudges.get(id)) {
+            nudge.notify_one();
+        }
+        if news.next_call != self.next_call {
+            self.next_call = news.next_call;
+            self.worker.engine.attention.notify_one();
+        }
+        let again = self.unknown.again_at(WAIT_FOR_CAPABLE);
+        self.next_due = news.next_due.into_iter().chain(again).min();
+        self.may_be_due |= self.next_due.is_some_and(|at| at <= self.worker.engine.clock.now());
+    }
+
+    fn wanted(&self, limit: usize) -> Wanted {
+        Wanted {
+            worker: self.id,
+            queues: Arc::clone(&self.worker.queues),
+            cannot: self.unknown.needs(),
+            limit,
+            now: self.worker.engine.clock.now(),
+        }
     }
 
     async fn claim_due(&mut self) -> Result<(), Error> {
@@ -286,19 +342,16 @@ impl Foreman<'_> {
             if free == 0 {
                 return Ok(());
             }
-            let wanted = Wanted {
-                worker: self.worker.id,
-                queues: Arc::clone(&self.worker.queues),
-                limit: free,
-                now: engine.clock.now(),
-            };
+            let wanted = self.wanted(free);
             let claimed = engine.store.claim(wanted).await?;
             self.may_be_due = claimed.len() == free;
             for claimed in claimed {
                 self.take(claimed).await?;
             }
         }
-        self.next_due = engine.store.next_due(Arc::clone(&self.worker.queues)).await?;
+        let news = engine.store.news(self.wanted(0)).await?;
+        self.take_in(news);
+        self.may_be_due = false;
         Ok(())
     }
 
@@ -313,7 +366,7 @@ impl Foreman<'_> {
             }
         };
         if !self.worker.engine.knows(&run) {
-            return self.leave_unknown(claim, run).await;
+            return self.leave_unknown(claim, run, orphaned).await;
         }
         if let Ok(permit) = Arc::clone(&self.room).acquire_owned().await {
             self.drive(claim, run, orphaned, permit);
@@ -336,16 +389,20 @@ impl Foreman<'_> {
         self.drives.spawn(driven.instrument(span));
     }
 
-    /// A run with a step that this binary does not know is left for one that does; if none comes
-    /// in time it parks.
-    async fn leave_unknown(&mut self, claim: Claim, mut run: Run) -> Result<(), Error> {
+    /// A run with a step that this binary does not know is left as it is for one that does; if none
+    /// comes in time it parks.
+    async fn leave_unknown(
+        &mut self,
+        claim: Claim,
+        mut run: Run,
+        orphaned: bool,
+    ) -> Result<(), Error> {
         let engine = &self.worker.engine;
         let now = engine.clock.now();
-        let seen = *self.unknown.entry(claim.saga()).or_insert(now);
+        let since = self.unknown.add(claim.saga(), Needs::of(run.state.plan()), now);
         let expected_len = run.tip.len;
         let mut rows = Vec::new();
-        if now.since(seen) >= WAIT_FOR_CAPABLE {
-            self.unknown.remove(&claim.saga());
+        if now.since(since) >= WAIT_FOR_CAPABLE && !engine.known_elsewhere(&run).await? {
             let writer = Writer {
                 claim: claim.id(),
                 fence: claim.fence(),
@@ -355,12 +412,9 @@ impl Foreman<'_> {
             };
             rows.push(run.record(&Event::Parked { reason: ParkReason::NoCapableWorker }, &writer)?);
         }
-        let mut head = run.head();
-        if rows.is_empty() {
-            head.wake_at = Some(seen.plus(WAIT_FOR_CAPABLE));
-        }
-        let transition = Transition::new(expected_len, rows, head, Vec::new());
-        let transition = Transition { release: true, ..transition };
+        let orphan = orphaned && rows.is_empty();
+        let transition = Transition::new(expected_len, rows, run.head(), Vec::new());
+        let transition = Transition { release: true, orphan, ..transition };
         engine.store.append(&claim, transition).await?;
         Ok(())
     }

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
 use walkback::testing::conformance::Fresh;
-use walkback::{MemoryStore, SqliteStore};
+use walkback::testing::postgres::Server;
+use walkback::{MemoryStore, PostgresStore, SqliteStore};
 
 fn sqlite() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
@@ -12,21 +13,40 @@ fn sqlite() -> Fresh {
     Fresh::new(store).reopening(move || SqliteStore::open(file).unwrap()).keeping(folder)
 }
 
+fn postgres() -> Fresh {
+    let url = Server::shared().place();
+    let store = PostgresStore::new(&url).unwrap();
+    Fresh::new(store).reopening(move || PostgresStore::new(&url).unwrap())
+}
+
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));
 walkback::store_conformance!(sqlite_file, sqlite());
+walkback::store_conformance!(postgres_server, postgres());
 
 /// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.
 const AGREEMENTS: u64 = 500;
+/// Each takes a schema, which is slow to make.
+const AGREEMENTS_ON_A_SERVER: u64 = 120;
 
-#[test]
-fn memory_and_sqlite_answer_alike() {
+/// Tells the memory store and these stores the same.
+fn agree(others: fn() -> Fresh, usual: u64) {
     let more = std::env::var("WALKBACK_AGREEMENTS").ok().and_then(|text| text.parse().ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for seed in 0..more.unwrap_or(AGREEMENTS) {
-        let Fresh { store, keep, .. } = sqlite();
+    for seed in 0..more.unwrap_or(usual) {
+        let Fresh { store, keep, .. } = others();
         let memory = std::sync::Arc::new(MemoryStore::new());
         let agreed = runtime.block_on(walkback::testing::agree(seed, memory, store));
         assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
         drop(keep);
     }
+}
+
+#[test]
+fn memory_and_sqlite_answer_alike() {
+    agree(sqlite, AGREEMENTS);
+}
+
+#[test]
+fn memory_and_postgres_answer_alike() {
+    agree(postgres, AGREEMENTS_ON_A_SERVER);
 }

@@ -20,9 +20,18 @@ pub(crate) struct BackupArgs {
 }
 
 pub(crate) async fn run(app: &App, args: BackupArgs) -> Outcome {
-    let Place::Sqlite(path) = &app.place else {
-        let why = "store `memory:` is gone with its process: only a `sqlite:` store is backed up";
-        return Err(Failure::new(Exit::Usage, why));
+    let path = match &app.place {
+        Place::Sqlite(path) => path,
+        Place::Memory => {
+            let why =
+                "store `memory:` is gone with its process: only a `sqlite:` store is backed up";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        Place::Postgres(_) => {
+            let why = "a server is backed up by its own tools, pg_dump or a base backup with the \
+                       write-ahead log: only a `sqlite:` store is backed up here";
+            return Err(Failure::new(Exit::Usage, why));
+        }
     };
     if args.file.exists() {
         let why = format!("`{}` is there already: expected a new file", args.file.display());

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use clap::Args;
+use walkback::store::Lease;
 use walkback::{SagaId, describe::SagaView, worker::Until};
 
 use crate::commands::{App, Outcome};
@@ -44,8 +45,8 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     }
     let show = if app.out.json { Show::Nothing } else { Show::for_people(&app.out) };
     let leave = app.stop.child_token();
-    let labour =
-        Labour { concurrency: None, queues: Vec::new(), until: Until::Stopped, hook: None };
+    let (queues, lease, until) = (Vec::new(), Lease::Usual, Until::Stopped);
+    let labour = Labour { concurrency: None, queues, lease, until, hook: None };
     let labour = labour.work(&engine, leave.clone(), |news| {
         if let News::Waits(by) = news {
             live::say(&format!("{} works on this store: watching", who(by.as_ref())));

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use walkback::Engine;
+use walkback::store::Lease;
 use walkback::worker::{Hook, ProgramHook, Until};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::labour::{Labour, News, who};
+use crate::store::Place;
 use crate::webhook::Webhook;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -19,9 +22,12 @@ Examples:
   walkback work --until-idle
   walkback work --on-attention ./page-the-operator
   walkback work --on-attention https://example.com/hook
+  walkback work --store postgres://walkback@db.example/sagas
 
 At SIGINT or SIGTERM what is under way is handed over at once, and the next worker goes on with it. \
-On SQLite one process works at a time: a second one says who works and waits for its turn.
+On SQLite one process works at a time: a second one says who works and waits for its turn. On \
+PostgreSQL any number do, on any number of machines; what a dead one had under way others take over \
+within 10 seconds, with --fast within 3.
 
 Whoever is named by --on-attention is told of every saga that parks or ends with something left:
 a program gets a JSON document on its stdin; a URL gets it posted, signed as Standard Webhooks \
@@ -37,6 +43,12 @@ pub(crate) struct WorkArgs {
     /// Take sagas of this queue only; may be said several times. All if none is named.
     #[arg(long = "queue", value_name = "QUEUE")]
     queues: Vec<String>,
+    /// On PostgreSQL: count as dead after 2 seconds of silence and not after 6, and say so often.
+    #[arg(long)]
+    fast: bool,
+    /// On PostgreSQL: hear no hints, as behind a pooler of transactions; look by itself.
+    #[arg(long)]
+    no_listen: bool,
     /// End when nothing is left that moves by itself.
     #[arg(long)]
     until_idle: bool,
@@ -76,9 +88,18 @@ pub(crate) async fn run(app: &App, args: WorkArgs) -> Outcome {
     let hook = hook
         .transpose()
         .map_err(|why| Failure::new(Exit::Usage, format!("--on-attention: {why}")))?;
-    let engine = app.engine()?;
+    let engine = match &app.place {
+        Place::Postgres(url) if args.no_listen => {
+            let store = url.store()?;
+            store.no_listen();
+            Engine::new(app.registry()?, store)?
+        }
+        _ => app.engine()?,
+    };
+    let lease = if args.fast { Lease::Fast } else { Lease::Usual };
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
-    let labour = Labour { concurrency: Some(args.concurrency), queues: args.queues, until, hook };
+    let concurrency = Some(args.concurrency);
+    let labour = Labour { concurrency, queues: args.queues, lease, until, hook };
     let tell = |news| match news {
         News::Works => eprintln!("working on {}, as process {}", app.place, std::process::id()),
         News::Waits(by) => {

@@ -13,7 +13,7 @@ use crate::recipe::{Facts, Steps};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
-use crate::store::{NewRun, Spec, Started, StoreError, Transition};
+use crate::store::{Needs, NewRun, Spec, Started, StoreError, Transition};
 use crate::wiring;
 use crate::worker::Order as WorkerOrder;
 
@@ -75,7 +75,8 @@ impl Engine {
         if let Some(until) = starts_at {
             rows.push(run.record(&Event::StartDelayed { until }, &writer)?);
         }
-        let new = NewRun { spec, rows, head: run.head() };
+        let needs = Needs::of(run.state.plan());
+        let new = NewRun { spec, rows, head: run.head(), needs };
         self.accept(run, new).await
     }
 
@@ -206,6 +207,7 @@ fn check_order(order: &Order) -> Vec<String> {
         } else if size == 0 && what != "label's value" {
             mistakes.push(format!("{what} is empty: expected a name"));
         }
+        mistakes.extend(name.and_then(|name| limits::no_nul(what, name)));
     }
     if order.labels.len() > limits::LABELS {
         let most = limits::LABELS;

@@ -8,9 +8,9 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
-    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Needs, NewRun, News,
+    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -33,9 +33,7 @@ struct Kept {
     records: CloudRecords,
     tombstones: HashMap<SagaId, Tombstone>,
     /// Who works here: any number, as every claim is fenced.
-    workers: Vec<WorkerId>,
-    /// Changes by others than owners: what `version` counts.
-    changes: u64,
+    workers: Vec<(WorkerId, WorkerInfo)>,
 }
 
 #[derive(Debug)]
@@ -45,6 +43,7 @@ struct KeptRun {
     fence: u64,
     orphaned: bool,
     nudged: bool,
+    needs: Needs,
 }
 
 impl MemoryStore {
@@ -78,6 +77,13 @@ impl KeptRun {
         self.run.owner = None;
     }
 
+    /// Whether such a worker may take it.
+    fn is_wanted(&self, wanted: &Wanted) -> bool {
+        let queue = &self.run.spec.queue;
+        (wanted.queues.is_empty() || wanted.queues.iter().any(|served| **served == **queue))
+            && !wanted.cannot.contains(&self.needs)
+    }
+
     fn due(&self) -> Option<Timestamp> {
         let due = if self.orphaned { Some(Timestamp::default()) } else { self.run.head.wake_at };
         due.filter(|_| self.owner.is_none())
@@ -86,7 +92,7 @@ impl KeptRun {
 
 impl Kept {
     fn works(&self, worker: WorkerId) -> bool {
-        self.workers.contains(&worker)
+        self.workers.iter().any(|(known, _)| *known == worker)
     }
 
     fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
@@ -108,6 +114,7 @@ impl Kept {
         kept.nudged = claim.is_none() && kept.owner.is_some();
         if transition.release {
             kept.disown();
+            kept.orphaned |= transition.orphan;
         }
         transition.records.into_iter().for_each(|change| self.records.change(id, change));
         Appended::Applied
@@ -157,8 +164,8 @@ impl Runs for MemoryStore {
                 kept.keys.insert(key.clone(), id);
             }
             let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
-            let mut run = KeptRun { run, owner: None, fence: 0, orphaned: false, nudged: false };
-            kept.changes += u64::from(owner.is_none());
+            let (nobody, fence, orphaned, nudged) = (None, 0, false, false);
+            let mut run = KeptRun { run, owner: nobody, fence, orphaned, nudged, needs: new.needs };
             let working = owner.filter(|worker| kept.works(*worker));
             let claim = working.map(|worker| run.claim_for(worker));
             kept.runs.insert(id, run);
@@ -171,10 +178,7 @@ impl Runs for MemoryStore {
     }
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
-        self.answer(|kept| {
-            kept.changes += 1;
-            kept.append(id, None, transition)
-        })
+        self.answer(|kept| kept.append(id, None, transition))
     }
 
     fn load(&self, id: SagaId) -> Answer<'_, Option<StoredRun>> {
@@ -215,10 +219,10 @@ impl Runs for MemoryStore {
 
 impl Coordination for MemoryStore {
     fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
-        let worker = worker.id.unwrap_or(WorkerId(0));
-        self.answer(|kept| {
+        let (worker, info) = (worker.id.unwrap_or(WorkerId(0)), worker.clone());
+        self.answer(move |kept| {
             if !kept.works(worker) {
-                kept.workers.push(worker);
+                kept.workers.push((worker, info));
             }
             Enlisted::Working
         })
@@ -226,8 +230,7 @@ impl Coordination for MemoryStore {
 
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
         self.answer(|kept| {
-            kept.changes += 1;
-            kept.workers.retain(|other| *other != worker);
+            kept.workers.retain(|(other, _)| *other != worker);
             for run in kept.runs.values_mut().filter(|run| run.owner == Some(worker)) {
                 run.disown();
                 run.orphaned = true;
@@ -241,13 +244,10 @@ impl Coordination for MemoryStore {
             return Box::pin(std::future::ready(Err(StoreError::NotEnlisted { place })));
         }
         self.answer(|kept| {
-            let served = |run: &StoredRun| {
-                wanted.queues.is_empty() || wanted.queues.iter().any(|q| **q == *run.spec.queue)
-            };
             let mut due: Vec<_> = kept
                 .runs
                 .values_mut()
-                .filter(|kept| served(&kept.run))
+                .filter(|kept| kept.is_wanted(&wanted))
                 .filter_map(|kept| Some((kept.due().filter(|due| *due <= wanted.now)?, kept)))
                 .collect();
             due.sort_by_key(|(due, kept)| (std::cmp::Reverse(kept.run.spec.priority), *due));
@@ -260,24 +260,20 @@ impl Coordination for MemoryStore {
         })
     }
 
-    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
+    fn news(&self, wanted: Wanted) -> Answer<'_, News> {
         self.answer(|kept| {
-            let served = |kept: &&KeptRun| {
-                queues.is_empty() || queues.iter().any(|q| **q == *kept.run.spec.queue)
-            };
-            kept.runs.values().filter(served).filter_map(KeptRun::due).min()
-        })
-    }
-
-    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>> {
-        self.answer(|kept| {
-            let runs = kept.runs.iter_mut();
-            let ours = runs.filter(|(_, run)| run.owner == Some(worker) && run.nudged);
-            let nudged = ours.map(|(id, run)| {
-                run.nudged = false;
-                *id
-            });
-            nudged.collect()
+            let (worker, mut nudged) = (Some(wanted.worker), Vec::new());
+            for (id, run) in &mut kept.runs {
+                if run.owner == worker && std::mem::take(&mut run.nudged) {
+                    nudged.push(*id);
+                }
+            }
+            let free = kept.runs.values().filter(|kept| kept.is_wanted(&wanted));
+            News {
+                nudged,
+                next_due: free.filter_map(KeptRun::due).min(),
+                next_call: kept.runs.values().filter_map(|kept| kept.run.head.call_at).min(),
+            }
         })
     }
 
@@ -292,8 +288,14 @@ impl Coordination for MemoryStore {
         })
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.answer(|kept| kept.changes)
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>> {
+        self.answer(|kept| {
+            let seen = kept.workers.iter().map(|(id, info)| {
+                let runs = kept.runs.values().filter(|run| run.owner == Some(*id)).count() as u64;
+                WorkerSeen { info: info.clone(), seen_at: info.since, runs }
+            });
+            seen.collect()
+        })
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, ErrorCode};
 
+use crate::clock::{Clock, SystemClock};
 use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
     Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo,
+    WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -51,8 +51,6 @@ struct Parts {
     readers: Readers,
     lock: Arc<WorkerLock>,
     pragmas: Pragmas,
-    /// Writes of this process by others than owners: SQLite tells only of other processes'.
-    outsiders: AtomicU64,
 }
 
 /// The settings that durability and speed depend on, as SQLite reads them back.
@@ -135,14 +133,7 @@ impl SqliteStore {
         let lock = Arc::new(WorkerLock::beside(&real));
         let writer = Writer::spawn(connection, place.clone())?;
         let readers = Readers::new(real, place.clone());
-        Ok(Self(Arc::new(Parts {
-            place,
-            writer,
-            readers,
-            lock,
-            pragmas,
-            outsiders: AtomicU64::new(0),
-        })))
+        Ok(Self(Arc::new(Parts { place, writer, readers, lock, pragmas })))
     }
 
     /// The settings in force.
@@ -197,7 +188,6 @@ impl Runs for SqliteStore {
     }
 
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
-        self.0.outsiders.fetch_add(1, Ordering::SeqCst);
         self.0.writer.submit(move |connection| write::append_unclaimed(connection, id, &transition))
     }
 
@@ -262,27 +252,21 @@ impl Coordination for SqliteStore {
         })
     }
 
-    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
-        self.0.writer.submit(move |connection| claim::next_due(connection, &queues))
-    }
-
-    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>> {
-        self.0.writer.submit(move |connection| claim::nudged(connection, worker))
+    fn news(&self, wanted: Wanted) -> Answer<'_, News> {
+        self.0.writer.submit(move |connection| claim::news(connection, &wanted))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
         self.0.readers.read(move |connection| read::calls(connection, limit))
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        let parts = Arc::clone(&self.0);
-        // On the writer's connection it changes only when somebody else has written.
-        let others = |connection: &Connection| {
-            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
-        };
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>> {
         Box::pin(async move {
-            let others = parts.writer.submit(others).await?.cast_unsigned();
-            Ok((others << 32).wrapping_add(parts.outsiders.load(Ordering::SeqCst)))
+            let works = self.0.lock.holder().map_err(|error| self.0.place.unusable(error))?;
+            let Some(info) = works else { return Ok(Vec::new()) };
+            // Whoever holds the lock lives at this moment.
+            let (seen_at, runs) = (SystemClock.now(), self.0.readers.read(claim::owned).await?);
+            Ok(vec![WorkerSeen { info, seen_at, runs }])
         })
     }
 }

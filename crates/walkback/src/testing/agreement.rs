@@ -7,11 +7,11 @@ use crate::id::SagaId;
 use crate::machine::{Event, Status};
 use crate::run::Run;
 use crate::store::{
-    Appended, Claim, Claimed, Filter, Spec, Started, Store, StoreError, Transition, Wanted,
+    Appended, Claim, Claimed, Filter, News, Spec, Started, Store, StoreError, Transition, Wanted,
 };
 use crate::testing::chance::Chance;
 use crate::testing::conformance::maker::{
-    WORKER, accepted, at, begin, done, enlist, spec, transition, waking,
+    WORKER, accepted, at, begin, done, enlist, spec, transition, waking, wanted,
 };
 use crate::testing::conformance::prune::stone;
 use crate::time::Timestamp;
@@ -73,7 +73,7 @@ impl Pair {
             6 => self.append_outside().await,
             7 => self.leave().await,
             8 => self.list().await,
-            9 => self.nudged().await,
+            9 => self.news(wanted(&[], at(0), 0)).await,
             10 => self.prune().await,
             11 => self.survey().await,
             _ => self.look().await,
@@ -113,15 +113,17 @@ impl Pair {
     }
 
     async fn claim(&mut self) -> Result<(), String> {
-        let queues: Arc<[String]> = match self.chance.below(3) {
-            0 => Arc::new(["mail".to_owned()]),
-            _ => Arc::new([]),
-        };
+        let queues: &[&str] = if self.chance.once_in(3) { &["mail"] } else { &[] };
         let limit = self.chance.index(6);
         let now = at(self.chance.of(&[1_000, 9_000]));
-        let wanted = Wanted { worker: WORKER, queues: Arc::clone(&queues), limit, now };
+        let mut wanted = wanted(queues, now, limit);
+        if self.chance.once_in(4) {
+            // Every run here needs the same.
+            wanted.cannot = Arc::new([accepted(spec()).new.needs]);
+        }
         let one = self.stores.0.claim(wanted.clone()).await.map_err(|error| error.to_string())?;
-        let other = self.stores.1.claim(wanted).await.map_err(|error| error.to_string())?;
+        let again = wanted.clone();
+        let other = self.stores.1.claim(again).await.map_err(|error| error.to_string())?;
         let short = |claimed: &[Claimed]| -> Vec<(SagaId, u64, bool)> {
             let of = |one: &Claimed| (one.claim.saga(), one.claim.fence(), one.orphaned);
             claimed.iter().map(of).collect()
@@ -138,8 +140,7 @@ impl Pair {
                 both.claims = Some((one.claim, other.claim));
             }
         }
-        let due = self.stores.0.next_due(Arc::clone(&queues)).await;
-        same("next_due", due, self.stores.1.next_due(queues).await).map(drop)
+        self.news(wanted).await
     }
 
     /// Something that may happen to the run next, or nothing.
@@ -264,15 +265,16 @@ impl Pair {
         same("calls", sorted(calls), sorted(self.stores.1.calls(9).await)).map(drop)
     }
 
-    async fn nudged(&mut self) -> Result<(), String> {
-        let sorted = |ids: Result<Vec<SagaId>, StoreError>| {
-            ids.map(|mut ids| {
-                ids.sort_unstable();
-                ids
+    /// What concerns the worker.
+    async fn news(&mut self, wanted: Wanted) -> Result<(), String> {
+        let plain = |news: Result<News, StoreError>| {
+            news.map(|mut news| {
+                news.nudged.sort_unstable();
+                news
             })
         };
-        let one = sorted(self.stores.0.nudged(WORKER).await);
-        same("nudged", one, sorted(self.stores.1.nudged(WORKER).await)).map(drop)
+        let one = plain(self.stores.0.news(wanted.clone()).await);
+        same("news", one, plain(self.stores.1.news(wanted).await)).map(drop)
     }
 
     /// Everything that is stored, who owns what included.
@@ -293,9 +295,6 @@ impl Pair {
                 return Err(format!("{} has {len} rows, head {}", spec.id, head.len));
             }
         }
-        let first = Timestamp::default();
-        let due = self.stores.0.next_due(Arc::new([])).await.map(|due| due.map(|at| at >= first));
-        let other = self.stores.1.next_due(Arc::new([])).await;
-        same("next_due", due, other.map(|due| due.map(|at| at >= first))).map(drop)
+        Ok(())
     }
 }

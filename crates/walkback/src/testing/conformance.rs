@@ -185,7 +185,11 @@ suite! { $
         the_owners_own_append_ends_a_nudge
         a_second_worker_is_told_of_the_first
         after_retiring_another_may_enlist
-        a_worker_that_has_left_is_told_so;
+        a_worker_that_has_left_is_told_so
+        what_a_worker_cannot_do_is_left_for_others
+        an_orphan_that_was_left_alone_is_still_one
+        news_tell_when_the_hook_is_to_be_called
+        a_worker_is_listed_with_what_it_knows_and_has;
     list:
         a_list_is_newest_first
         a_list_is_cut_to_its_limit

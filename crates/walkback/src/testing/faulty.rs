@@ -12,9 +12,9 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
     Retention, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo,
+    WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::testing::chance::Chance;
 use crate::time::Timestamp;
@@ -313,20 +313,16 @@ impl Coordination for Faulty {
         })
     }
 
-    fn next_due(&self, queues: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
-        self.call(move |store| store.next_due(queues))
-    }
-
-    fn nudged(&self, worker: WorkerId) -> Answer<'_, Vec<SagaId>> {
-        self.call(move |store| store.nudged(worker))
+    fn news(&self, wanted: Wanted) -> Answer<'_, News> {
+        self.call(move |store| store.news(wanted))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
         self.call(move |store| store.calls(limit))
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.call(|store| store.version())
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>> {
+        self.call(|store| store.workers())
     }
 }
 

@@ -20,6 +20,9 @@ pub(in crate::engine) fn check_asked(asked: &Asked) -> Result<(), Error> {
         let most = limits::ERROR_BYTES;
         mistakes.push(format!("reason: {reason} bytes; at most {most} are allowed"));
     }
+    for (what, text) in [("actor", Some(&asked.actor)), ("reason", asked.reason.as_ref())] {
+        mistakes.extend(text.and_then(|text| limits::no_nul(what, text)));
+    }
     Mistakes(mistakes).none_or()
 }
 

@@ -1,12 +1,11 @@
 //! Claiming due runs, and telling owners that somebody else wrote.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::id::{ClaimId, SagaId};
-use crate::store::sqlite::codec::{execute, saga_id, signed};
+use crate::store::sqlite::codec::{execute, moment, saga_id, signed, unsigned};
 use crate::store::sqlite::read;
-use crate::store::{Claim, Claimed, Wanted, WorkerId};
-use crate::time::Timestamp;
+use crate::store::{Claim, Claimed, News, Wanted, WorkerId};
 
 /// The runs of this dead worker, or of all, are due at once for the next.
 pub(super) fn orphan(connection: &Connection, worker: Option<WorkerId>) -> rusqlite::Result<usize> {
@@ -17,7 +16,7 @@ pub(super) fn orphan(connection: &Connection, worker: Option<WorkerId>) -> rusql
 
 /// Claims due runs: the highest priority first, of one priority the one that is due longest.
 pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<Claimed>> {
-    let queues = json_list(&wanted.queues);
+    let (queues, cannot) = (json_list(&wanted.queues), cannot(wanted));
     let now = wanted.now.as_micros();
     let mut due: Vec<(i64, bool)> = Vec::new();
     let mut below = i64::MAX;
@@ -31,10 +30,10 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
         let mut runs = connection.prepare_cached(
             "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 \
              AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
-             ORDER BY due_at LIMIT ?4",
+             AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
         )?;
         let left = wanted.limit - due.len();
-        let found = runs.query_map(params![priority, now, queues, left], |row| {
+        let found = runs.query_map(params![priority, now, queues, left, cannot], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
         for run in found {
@@ -64,21 +63,27 @@ fn take(
     Ok(Claimed { claim, run, orphaned })
 }
 
-/// When the next run that nobody owns is due.
-pub(super) fn next_due(
-    connection: &Connection,
-    queues: &[String],
-) -> rusqlite::Result<Option<Timestamp>> {
-    let sql = "SELECT min(due_at) FROM run_heads WHERE due_at IS NOT NULL \
-               AND (?1 = '[]' OR queue IN (SELECT value FROM json_each(?1)))";
-    let due = connection.prepare_cached(sql)?;
-    let due: Option<Option<i64>> =
-        { due }.query_row([json_list(queues)], |row| row.get(0)).optional()?;
-    Ok(due.flatten().map(Timestamp::from_micros))
+/// What others have done that concerns this worker.
+pub(super) fn news(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<News> {
+    let sql = "SELECT (SELECT min(due_at) FROM run_heads WHERE due_at IS NOT NULL \
+               AND (?1 = '[]' OR queue IN (SELECT value FROM json_each(?1))) \
+               AND needs NOT IN (SELECT value FROM json_each(?2))), \
+               (SELECT min(call_at) FROM run_heads WHERE call_at IS NOT NULL)";
+    let lists = [json_list(&wanted.queues), cannot(wanted)];
+    let news = connection.prepare_cached(sql)?;
+    let (next_due, next_call) =
+        { news }.query_row(lists, |row| Ok((moment(row, 0)?, moment(row, 1)?)))?;
+    Ok(News { nudged: nudged(connection, wanted.worker)?, next_due, next_call })
+}
+
+/// How many runs somebody owns.
+pub(super) fn owned(connection: &Connection) -> rusqlite::Result<u64> {
+    let owned = connection.prepare_cached("SELECT count(*) FROM run_heads WHERE owner IS NOT NULL");
+    owned?.query_row([], |row| unsigned(row, 0))
 }
 
 /// The runs of this worker to which somebody else wrote; they count as told.
-pub(super) fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Result<Vec<SagaId>> {
+fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Result<Vec<SagaId>> {
     let mut runs = connection.prepare_cached(
         "SELECT s.id FROM run_heads h JOIN run_specs s USING (run_no) WHERE h.owner = ?1 AND h.nudged",
     )?;
@@ -86,6 +91,12 @@ pub(super) fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Res
     let ids = runs.query_map([worker], |row| saga_id(row, 0))?.collect::<rusqlite::Result<_>>()?;
     execute(connection, "UPDATE run_heads SET nudged = 0 WHERE owner = ?1 AND nudged", [worker])?;
     Ok(ids)
+}
+
+/// The needs that the worker cannot meet, as a JSON list.
+fn cannot(wanted: &Wanted) -> String {
+    let needs: Vec<i64> = wanted.cannot.iter().map(|needs| needs.0).collect();
+    serde_json::to_string(&needs).unwrap_or_default()
 }
 
 fn json_list(names: &[String]) -> String {

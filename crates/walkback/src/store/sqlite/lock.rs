@@ -20,7 +20,14 @@ struct Held {
     /// Whether it is on its way out: it holds the lock and gets no more runs.
     leaves: bool,
     /// The lock: whoever has the file open and locked.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started shares the file until it is.
+        self.file.unlock().ok();
+    }
 }
 
 impl WorkerLock {
@@ -51,8 +58,27 @@ impl WorkerLock {
         file.rewind()?;
         file.write_all(&serde_json::to_vec(worker)?)?;
         let worker = worker.id.unwrap_or(WorkerId(0));
-        *self.lock() = Some(Held { worker, leaves: false, _file: file });
+        *self.lock() = Some(Held { worker, leaves: false, file });
         Ok(Enlisted::Working)
+    }
+
+    /// Who works, in whichever process.
+    pub(super) fn holder(&self) -> std::io::Result<Option<WorkerInfo>> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            // Nobody; closing the file lets go again.
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                Ok(serde_json::from_str(&text).ok())
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Held>> {
@@ -71,7 +97,7 @@ impl WorkerLock {
         }
     }
 
-    /// Lets go; closing the file frees the lock.
+    /// Lets go.
     pub(super) fn release(&self, worker: WorkerId) {
         self.lock().take_if(|held| held.worker == worker);
     }

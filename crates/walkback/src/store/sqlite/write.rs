@@ -64,8 +64,8 @@ fn insert_head(
         connection,
         "INSERT INTO run_heads (run_no, status, current_step_idx, steps, cancel_requested, error, \
          parked, attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, queue, \
-         priority, claim_id, fence, owner, call_at, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
-         ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0, 0)",
+         priority, claim_id, fence, owner, call_at, needs, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+         ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 0, 0)",
         params![
             run_no,
             head.status.name(),
@@ -86,7 +86,8 @@ fn insert_head(
             claim.map(|(_, id)| *id.as_bytes()),
             i64::from(claim.is_some()),
             owner,
-            micros(head.call_at)
+            micros(head.call_at),
+            run.needs.0
         ],
     )?;
     Ok(())
@@ -124,13 +125,14 @@ pub(super) fn append(
     if !records::take(connection, &transition.records)? {
         return Ok(Appended::Refused);
     }
-    let Transition { expected_len, head, release, .. } = transition;
+    let Transition { expected_len, head, release, orphan, .. } = transition;
     let changed = connection
         .prepare_cached(
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
-             wake_at = :wake, call_at = :call, due_at = CASE WHEN :release THEN :wake END, \
+             wake_at = :wake, call_at = :call, orphaned = :orphan, \
+             due_at = CASE WHEN NOT :release THEN NULL WHEN :orphan THEN 0 ELSE :wake END, \
              owner = CASE WHEN :release THEN NULL ELSE owner END, nudged = 0 \
              WHERE run_no = :run_no AND claim_id = :claim AND fence = :fence \
              AND owner IS NOT NULL AND ledger_len = :expected",
@@ -140,7 +142,8 @@ pub(super) fn append(
             ":cancel": head.cancel_requested, ":error": head.error, ":parked": head.parked,
             ":attention": head.attention, ":started": micros(head.started_at),
             ":finished": micros(head.finished_at), ":len": signed(head.len), ":hash": head.hash.0,
-            ":wake": micros(head.wake_at), ":call": micros(head.call_at), ":release": release, ":run_no": claim.place,
+            ":wake": micros(head.wake_at), ":call": micros(head.call_at),
+            ":release": release, ":orphan": orphan, ":run_no": claim.place,
             ":claim": claim.id.as_bytes(), ":fence": signed(claim.fence),
             ":expected": signed(*expected_len),
         })?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::id::SagaId;
 use crate::machine::Event;
-use crate::store::{Enlisted, Spec, Store, StoreError, Transition, Wanted, WorkerId};
+use crate::store::{Enlisted, Spec, Store, StoreError, Transition, Wanted, WorkerId, WorkerInfo};
 use crate::testing::conformance::maker::{
     WORKER, accepted, applied, at, begin, claim_at, claim_from, done, enlist, enlisted, ids, load,
-    must, owned, spec, start_as, started, transition, waking,
+    must, news_of, owned, spec, start_as, started, transition, waking, wanted,
 };
 use crate::time::Timestamp;
 
@@ -162,7 +162,7 @@ pub(super) async fn a_worker_without_queues_claims_from_all(store: Under) {
 }
 
 async fn next_due(store: &dyn Store, queues: &[&str]) -> Option<Timestamp> {
-    must(store.next_due(queues.iter().map(|queue| (*queue).to_owned()).collect()).await)
+    must(store.news(wanted(queues, at(0), 0)).await).next_due
 }
 
 pub(super) async fn the_next_due_is_the_earliest(store: Under) {
@@ -189,7 +189,7 @@ pub(super) async fn the_next_due_leaves_out_what_is_owned(store: Under) {
 async fn nudged_run(store: &dyn Store) -> (crate::run::Run, crate::store::Claim) {
     let (mut made, claim) = owned(store, spec()).await;
     applied(store, &claim, transition(&mut made.run, &[begin(0)], Some(&claim))).await;
-    assert!(must(store.nudged(WORKER).await).is_empty());
+    assert!(news_of(store, WORKER).await.nudged.is_empty());
     let cancel = transition(&mut made.run, &[Event::CancelRequested], None);
     must(store.append_unclaimed(claim.saga(), cancel).await);
     (made.run, claim)
@@ -197,20 +197,20 @@ async fn nudged_run(store: &dyn Store) -> (crate::run::Run, crate::store::Claim)
 
 pub(super) async fn a_nudge_tells_the_owner_once(store: Under) {
     let (run, _) = nudged_run(&*store).await;
-    assert_eq!(must(store.nudged(WORKER).await), [run.spec.id]);
-    assert!(must(store.nudged(WORKER).await).is_empty());
+    assert_eq!(news_of(&*store, WORKER).await.nudged, [run.spec.id]);
+    assert!(news_of(&*store, WORKER).await.nudged.is_empty());
 }
 
 pub(super) async fn a_nudge_tells_nobody_else(store: Under) {
     let (run, _) = nudged_run(&*store).await;
-    assert!(must(store.nudged(WorkerId(8)).await).is_empty());
-    assert_eq!(must(store.nudged(WORKER).await), [run.spec.id]);
+    assert!(news_of(&*store, WorkerId(8)).await.nudged.is_empty());
+    assert_eq!(news_of(&*store, WORKER).await.nudged, [run.spec.id]);
 }
 
 pub(super) async fn the_owners_own_append_ends_a_nudge(store: Under) {
     let (mut run, claim) = nudged_run(&*store).await;
     applied(&*store, &claim, transition(&mut run, &[done(0, "{}")], Some(&claim))).await;
-    assert!(must(store.nudged(WORKER).await).is_empty());
+    assert!(news_of(&*store, WORKER).await.nudged.is_empty());
 }
 
 pub(super) async fn a_second_worker_is_told_of_the_first(store: Under) {
@@ -230,9 +230,54 @@ pub(super) async fn a_worker_that_has_left_is_told_so(store: Under) {
     let id = due(&*store, spec(), 500).await;
     enlist(&*store, WORKER).await;
     must(store.retire(WORKER).await);
-    let wanted = Wanted { worker: WORKER, queues: Arc::new([]), limit: 10, now: at(500) };
-    let refused = store.claim(wanted).await;
+    let refused = store.claim(wanted(&[], at(500), 10)).await;
     assert!(matches!(refused, Err(StoreError::NotEnlisted { .. })), "{refused:?}");
     enlist(&*store, WORKER).await;
     assert_eq!(ids(&claim_at(&*store, at(500), 10).await), [id]);
+}
+
+pub(super) async fn what_a_worker_cannot_do_is_left_for_others(store: Under) {
+    let other = accepted(Spec { steps: r#"["fail"]"#.into(), ..spec() });
+    let (id, needs) = (other.run.spec.id, other.new.needs);
+    must(store.start(waking(other, Some(at(400))).new, None).await);
+    let echo = due(&*store, spec(), 500).await;
+    enlist(&*store, WORKER).await;
+    let picky = || Wanted { cannot: Arc::new([needs]), ..wanted(&[], at(900), 10) };
+    assert_eq!(must(store.news(picky()).await).next_due, Some(at(500)));
+    assert_eq!(ids(&must(store.claim(picky()).await)), [echo]);
+    assert_eq!(must(store.news(picky()).await).next_due, None);
+    assert_eq!(ids(&claim_at(&*store, at(900), 10).await), [id]);
+}
+
+pub(super) async fn an_orphan_that_was_left_alone_is_still_one(store: Under) {
+    let (mut made, claim) = owned(&*store, spec()).await;
+    applied(&*store, &claim, transition(&mut made.run, &[begin(0)], Some(&claim))).await;
+    must(store.retire(WORKER).await);
+    enlist(&*store, WORKER).await;
+    for _ in 0..3 {
+        let found = claim_at(&*store, at(9_000), 10).await;
+        assert_eq!((found.len(), found[0].orphaned), (1, true));
+        let left = transition(&mut made.run, &[], Some(&found[0].claim));
+        let left = Transition { release: true, orphan: true, ..left };
+        applied(&*store, &found[0].claim, left).await;
+    }
+}
+
+pub(super) async fn news_tell_when_the_hook_is_to_be_called(store: Under) {
+    assert_eq!(news_of(&*store, WORKER).await.next_call, None);
+    let mut made = started(&*store, spec()).await;
+    let paused = transition(&mut made.run, &[Event::PauseRequested], None);
+    must(store.append_unclaimed(made.run.spec.id, paused).await);
+    assert_eq!(news_of(&*store, WORKER).await.next_call, Some(at(0)));
+}
+
+pub(super) async fn a_worker_is_listed_with_what_it_knows_and_has(store: Under) {
+    assert!(must(store.workers().await).is_empty());
+    let (_, _claim) = owned(&*store, spec()).await;
+    let listed = must(store.workers().await);
+    assert_eq!((listed.len(), listed[0].runs), (1, 1));
+    let WorkerInfo { pid, host, steps, .. } = &listed[0].info;
+    assert_eq!((*pid, &**host, &**steps), (42, "here", &["echo".to_owned()][..]));
+    must(store.retire(WORKER).await);
+    assert!(must(store.workers().await).is_empty());
 }

@@ -10,8 +10,8 @@ use crate::machine::{By, Event};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Appended, Claim, Claimed, Enlisted, NewRun, Spec, Started, Store, StoreError, StoredRun,
-    Transition, Wanted, WorkerId, WorkerInfo,
+    Appended, Claim, Claimed, Enlisted, Needs, NewRun, News, Spec, Started, Store, StoreError,
+    StoredRun, Transition, Wanted, WorkerId, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -72,7 +72,8 @@ pub(in crate::testing) fn accepted(spec: Spec) -> Made {
     let mut run = Run::new(spec.clone(), plan);
     let rows = vec![record(&mut run, &Event::Accepted, None)];
     let head = run.head();
-    Made { run, new: NewRun { spec, rows, head } }
+    let needs = Needs::of(run.state.plan());
+    Made { run, new: NewRun { spec, rows, head, needs } }
 }
 
 #[expect(clippy::expect_used, reason = "testing code reports by panic")]
@@ -124,7 +125,8 @@ pub(in crate::testing) async fn enlist(store: &dyn Store, worker: WorkerId) {
 }
 
 pub(in crate::testing) async fn enlisted(store: &dyn Store, worker: WorkerId) -> Enlisted {
-    let info = WorkerInfo { id: Some(worker), pid: 42, host: "here".into(), since: at(0) };
+    let (id, host, steps) = (Some(worker), "here".into(), vec!["echo".to_owned()]);
+    let info = WorkerInfo { id, pid: 42, host, steps, ..WorkerInfo::default() };
     must(store.enlist(&info).await)
 }
 
@@ -143,8 +145,17 @@ pub(in crate::testing) async fn claim_from(
     now: Timestamp,
     limit: usize,
 ) -> Vec<Claimed> {
+    must(store.claim(wanted(queues, now, limit)).await)
+}
+
+pub(in crate::testing) fn wanted(queues: &[&str], now: Timestamp, limit: usize) -> Wanted {
     let queues = queues.iter().map(|queue| (*queue).to_owned()).collect();
-    must(store.claim(Wanted { worker: WORKER, queues, limit, now }).await)
+    Wanted { worker: WORKER, queues, cannot: Arc::new([]), limit, now }
+}
+
+/// What others have done that concerns this worker.
+pub(in crate::testing) async fn news_of(store: &dyn Store, worker: WorkerId) -> News {
+    must(store.news(Wanted { worker, ..wanted(&[], at(0), 0) }).await)
 }
 
 pub(in crate::testing) async fn load(store: &dyn Store, id: SagaId) -> StoredRun {

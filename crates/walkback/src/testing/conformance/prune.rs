@@ -24,7 +24,7 @@ pub(in crate::testing) fn stone(run: &Run) -> Tombstone {
         len,
         hash,
         pruned_at: at(9_000),
-        pruned_by: "ada \u{0} ü".to_owned(),
+        pruned_by: "ada \u{1} ü".to_owned(),
         reason: Some("old".to_owned()),
     }
 }

@@ -10,9 +10,9 @@ use crate::machine::{Event, Status};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, Records,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
     Retention, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo,
+    WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -62,16 +62,13 @@ impl Coordination for Fixed {
     fn claim(&self, _: Wanted) -> Answer<'_, Vec<Claimed>> {
         no()
     }
-    fn next_due(&self, _: Arc<[String]>) -> Answer<'_, Option<Timestamp>> {
-        no()
-    }
-    fn nudged(&self, _: WorkerId) -> Answer<'_, Vec<SagaId>> {
+    fn news(&self, _: Wanted) -> Answer<'_, News> {
         no()
     }
     fn calls(&self, _: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
         no()
     }
-    fn version(&self) -> Answer<'_, u64> {
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>> {
         no()
     }
 }

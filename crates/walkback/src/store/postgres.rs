@@ -1,0 +1,316 @@
+//! Runs in PostgreSQL: any number of processes work, on any number of machines.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::desired::{Observed, Provisioned, Resource, Survey};
+use crate::id::{ClaimId, SagaId};
+use crate::ledger::Row;
+use crate::store::{
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
+    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
+    WorkerInfo, WorkerSeen,
+};
+use crate::time::Timestamp;
+
+mod codec;
+mod connect;
+mod hint;
+mod lane;
+mod migrate;
+mod prune;
+mod read;
+mod records;
+mod target;
+mod tls;
+mod workers;
+mod write;
+
+use connect::Database;
+use hint::Hints;
+use lane::Lane;
+use target::Target;
+use workers::Keeper;
+use write::{Accepting, Appending};
+
+/// How often a worker looks at least; hints make it look sooner.
+const LOOK_MOST: Duration = Duration::from_secs(1);
+
+/// A store in a PostgreSQL database, 13 or newer. Cheap to clone; tied to the runtime in which it is
+/// used first.
+///
+/// What is committed is as durable as the server's `fsync` and `synchronous_commit` make it; the
+/// store changes neither.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
+/// use walkback::{Engine, PostgresStore, Registry};
+///
+/// let store = PostgresStore::new("postgres://walkback@db.example/sagas?sslmode=verify-full")?;
+/// let engine = Engine::new(Registry::with_builtins(), store)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore(Arc<Parts>);
+
+struct Parts {
+    database: Arc<Database>,
+    starts: Lane<Accepting>,
+    appends: Lane<Appending>,
+    hints: Hints,
+    keepers: Mutex<HashMap<WorkerId, Keeper>>,
+}
+
+impl PostgresStore {
+    /// The store that `url` names (`postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`); what it
+    /// leaves open comes from the variables of the environment that psql knows (`PGHOST`, `PGPORT`,
+    /// `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGOPTIONS`). Nothing is
+    /// connected yet. An empty database gets its tables when it is used first.
+    ///
+    /// # Errors
+    /// If something in the URL or in a variable is wrong.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let target = Target::parse(url, variable);
+        let target =
+            target.map_err(|why| StoreError::Unusable { place: "postgres:".into(), why })?;
+        let database = Arc::new(Database::new(target)?);
+        Ok(Self(Arc::new(Parts {
+            starts: Lane::new(Arc::clone(&database)),
+            appends: Lane::new(Arc::clone(&database)),
+            hints: Hints::new(Arc::clone(&database)),
+            database,
+            keepers: Mutex::default(),
+        })))
+    }
+
+    /// The same, and it is there.
+    ///
+    /// # Errors
+    /// If it cannot be reached, is too old, is read-only, or has tables of a newer version.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let store = Self::new(url)?;
+        store.0.database.connection().await?;
+        Ok(store)
+    }
+
+    /// Listens to no hints, as behind a pooler of transactions, where none come: a worker looks by
+    /// itself, ever less often, at most once a second while nothing happens.
+    pub fn no_listen(&self) {
+        self.0.hints.deafen();
+    }
+
+    /// The URL without the password.
+    pub fn place(&self) -> &str {
+        &self.0.database.place
+    }
+
+    /// Statements so far, by this process.
+    pub fn statements(&self) -> u64 {
+        self.0.database.statements.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl Parts {
+    fn keepers(&self) -> MutexGuard<'_, HashMap<WorkerId, Keeper>> {
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this worker lives, as far as this process knows.
+    fn keeps(&self, worker: WorkerId) -> bool {
+        self.keepers().get(&worker).is_some_and(|keeper| !keeper.lost())
+    }
+
+    fn not_enlisted<T>(&self) -> Result<T, StoreError> {
+        Err(StoreError::NotEnlisted { place: self.database.place.to_string() })
+    }
+}
+
+impl Runs for PostgresStore {
+    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
+        let claim = owner.map(|worker| (worker, ClaimId::random()));
+        let started = self.0.starts.submit(Accepting { run, claim });
+        Box::pin(async move {
+            let started = started.await?;
+            if matches!(started, Started::Created(None)) {
+                self.0.hints.hint().await;
+            }
+            Ok(started)
+        })
+    }
+
+    fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
+        let (id, claim) = (claim.saga, Some(claim.clone()));
+        self.append_either(Appending { id, claim, transition })
+    }
+
+    fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
+        let appended = self.append_either(Appending { id, claim: None, transition });
+        Box::pin(async move {
+            let appended = appended.await?;
+            self.0.hints.hint().await;
+            Ok(appended)
+        })
+    }
+
+    fn load(&self, id: SagaId) -> Answer<'_, Option<StoredRun>> {
+        self.0.database.read(move |connection| Box::pin(read::load(connection, id)))
+    }
+
+    fn head(&self, id: SagaId) -> Answer<'_, Option<Head>> {
+        self.0.database.read(move |connection| Box::pin(read::head(connection, id)))
+    }
+
+    fn rows(&self, id: SagaId, from: u64) -> Answer<'_, Vec<Row>> {
+        self.0.database.read(move |connection| Box::pin(read::rows(connection, id, from)))
+    }
+
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<SagaId>> {
+        let filter = Arc::new(filter);
+        self.0.database.read(move |connection| {
+            let filter = Arc::clone(&filter);
+            Box::pin(async move { read::list(connection, &filter).await })
+        })
+    }
+
+    fn scan(&self, after: Option<SagaId>, limit: usize) -> Answer<'_, Vec<StoredRun>> {
+        self.0.database.read(move |connection| Box::pin(read::scan(connection, after, limit)))
+    }
+}
+
+impl PostgresStore {
+    fn append_either(&self, appending: Appending) -> Answer<'static, Appended> {
+        if !appending.is_wide() {
+            return self.0.appends.submit(appending);
+        }
+        let appending = Arc::new(appending);
+        self.0.database.transact(move |connection| {
+            let appending = Arc::clone(&appending);
+            Box::pin(async move { write::append_wide(connection, &appending).await })
+        })
+    }
+}
+
+impl Coordination for PostgresStore {
+    fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
+        let info = Arc::new(worker.clone());
+        Box::pin(async move {
+            let parts = &self.0;
+            let (worker, lease) = (info.id.unwrap_or(WorkerId(0)), info.lease.time());
+            let enlisting = parts.database.write(|connection| {
+                let info = Arc::clone(&info);
+                Box::pin(async move { workers::enlist(connection, &info, worker).await })
+            });
+            enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
+            let heard = parts.hints.listen();
+            let keeper = Keeper::keep(Arc::clone(&parts.database), worker, lease, heard);
+            parts.keepers().insert(worker, keeper);
+            Ok(Enlisted::Working)
+        })
+    }
+
+    fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.0.keepers().remove(&worker);
+            let database = &self.0.database;
+            let retiring =
+                database.write(|connection| Box::pin(workers::retire(connection, worker)));
+            retiring.await.map_err(|trouble| trouble.told(database))?;
+            self.0.hints.hint().await;
+            Ok(())
+        })
+    }
+
+    fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
+        Box::pin(async move {
+            if !self.0.keeps(wanted.worker) {
+                return self.0.not_enlisted();
+            }
+            let (database, wanted) = (&self.0.database, &wanted);
+            let claimed = database.write(|connection| {
+                let wanted = wanted.clone();
+                Box::pin(async move { workers::claim(connection, &wanted).await })
+            });
+            match claimed.await.map_err(|trouble| trouble.told(database))? {
+                Some(claimed) => Ok(claimed),
+                None => self.0.not_enlisted(),
+            }
+        })
+    }
+
+    fn news(&self, wanted: Wanted) -> Answer<'_, News> {
+        Box::pin(async move {
+            if self.0.keepers().get(&wanted.worker).is_some_and(Keeper::lost) {
+                return self.0.not_enlisted();
+            }
+            let wanted = Arc::new(wanted);
+            let news = self.0.database.read(move |connection| {
+                let wanted = Arc::clone(&wanted);
+                Box::pin(async move { workers::news(connection, &wanted).await })
+            });
+            news.await
+        })
+    }
+
+    fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
+        self.0.database.read(move |connection| Box::pin(read::calls(connection, limit)))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerSeen>> {
+        self.0.database.read(|connection| Box::pin(workers::workers(connection)))
+    }
+
+    fn hinted(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.0.hints.heard().await;
+            Ok(())
+        })
+    }
+
+    fn look_most(&self) -> Duration {
+        LOOK_MOST
+    }
+}
+
+impl Records for PostgresStore {
+    fn provisioned(&self, saga: Option<SagaId>) -> Answer<'_, Vec<Provisioned>> {
+        self.0.database.read(move |connection| Box::pin(records::provisioned(connection, saga)))
+    }
+
+    fn owners(&self, saga: SagaId) -> Answer<'_, Vec<Provisioned>> {
+        self.0.database.read(move |connection| Box::pin(records::owners(connection, saga)))
+    }
+
+    fn observe(&self, survey: Survey) -> Answer<'_, Observed> {
+        let survey = Arc::new(survey);
+        self.0.database.transact(move |connection| {
+            let survey = Arc::clone(&survey);
+            Box::pin(async move { records::observe(connection, &survey).await })
+        })
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.0.database.read(|connection| Box::pin(records::resources(connection)))
+    }
+}
+
+impl Retention for PostgresStore {
+    fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
+        let stone = Arc::new(stone);
+        self.0.database.transact(move |connection| {
+            let stone = Arc::clone(&stone);
+            Box::pin(async move { prune::prune(connection, &stone).await })
+        })
+    }
+
+    fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>> {
+        self.0.database.read(move |connection| Box::pin(prune::tombstone(connection, id)))
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("place", &self.place()).finish_non_exhaustive()
+    }
+}

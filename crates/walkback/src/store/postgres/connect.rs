@@ -1,0 +1,384 @@
+//! Connections: a pool of them, patience while the server is away, and what errors mean.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Config, Error, Row, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::{info, warn};
+
+use crate::store::postgres::migrate;
+use crate::store::postgres::target::Target;
+use crate::store::{Answer, StoreError};
+
+/// Connections at most: three that write, and the others for readers and rare transactions.
+const CONNECTIONS: usize = 8;
+/// How long a statement may take. One that waits for an absent standby takes for ever, whatever the
+/// server's own limits are; what became of it is unknown then.
+const STATEMENT: Duration = Duration::from_secs(60);
+/// How long to wait for a server that was there and is away.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Between two looks whether it is back: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How often a statement is tried again that another one's lock made fail.
+const TRIES: u32 = 10;
+
+type Tls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
+/// A value of a statement, and its type: said with it, so that no round trip asks for it.
+pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The database, from this process.
+pub(super) struct Database {
+    pool: Pool,
+    config: Config,
+    tls: MakeRustlsConnect,
+    pub(super) place: Arc<str>,
+    /// Behind a pooler that gives each transaction another session nothing can be prepared.
+    unprepared: AtomicBool,
+    /// Settled when it was reached and its tables are ours.
+    ready: OnceCell<()>,
+    /// Statements so far, to be counted.
+    pub(super) statements: AtomicU64,
+}
+
+/// One connection, for as long as it is needed.
+pub(super) struct Connection {
+    client: Option<Object>,
+    database: Arc<Database>,
+    /// Something is under way on it: whoever drops it now must not give it back.
+    busy: bool,
+}
+
+impl Database {
+    pub(super) fn new(target: Target) -> Result<Self, StoreError> {
+        let Target { config, tls, name } = target;
+        let recycling_method = RecyclingMethod::Fast;
+        let settings = ManagerConfig { recycling_method };
+        let manager = Manager::from_config(config.clone(), tls.clone(), settings);
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
+        let pool = pool.map_err(|error| StoreError::Unusable {
+            place: name.to_string(),
+            why: error.to_string(),
+        })?;
+        Ok(Self {
+            pool,
+            config,
+            tls,
+            place: name,
+            unprepared: AtomicBool::new(false),
+            ready: OnceCell::new(),
+            statements: AtomicU64::new(0),
+        })
+    }
+
+    fn unusable(&self, why: impl std::fmt::Display) -> StoreError {
+        StoreError::Unusable { place: self.place.to_string(), why: why.to_string() }
+    }
+
+    /// What an error of the server, or on the way to it, means to whoever called the store.
+    pub(super) fn error(&self, error: &Error) -> StoreError {
+        let place = self.place.to_string();
+        let Some(said) = error.as_db_error() else {
+            return StoreError::Failed { place, why: told(error) };
+        };
+        match said.code() {
+            &SqlState::DISK_FULL => StoreError::Full { place },
+            &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                self.unusable(format_args!("{}: expected another user or password", said.message()))
+            }
+            &SqlState::INVALID_CATALOG_NAME => self.unusable(format_args!(
+                "{}: expected a database that exists; `createdb` makes one",
+                said.message()
+            )),
+            &SqlState::INSUFFICIENT_PRIVILEGE => self.unusable(format_args!(
+                "{}: expected a role that may do this; see the roles in docs/operating.md",
+                said.message()
+            )),
+            &SqlState::READ_ONLY_SQL_TRANSACTION => {
+                self.unusable("it is read-only, a replica perhaps: expected the primary")
+            }
+            _ => StoreError::Failed { place, why: told(error) },
+        }
+    }
+
+    /// A connection to a database that is known to be ours. Once it was there, a server that is away
+    /// is waited for.
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Connection, StoreError> {
+        let connection = self.reach().await?;
+        if self.ready.initialized() {
+            return Ok(connection);
+        }
+        let prepare = || async {
+            let mut first = self.reach().await?;
+            migrate::prepare(&mut first, self).await
+        };
+        drop(connection);
+        self.ready.get_or_try_init(prepare).await?;
+        self.reach().await
+    }
+
+    /// A connection beside the pool, with what the server says on it by itself.
+    pub(super) async fn alone(
+        &self,
+    ) -> Result<(tokio_postgres::Client, tokio_postgres::Connection<Socket, Tls>), Error> {
+        self.config.connect(self.tls.clone()).await
+    }
+
+    async fn reach(self: &Arc<Self>) -> Result<Connection, StoreError> {
+        let (since, mut pause) = (Instant::now(), PAUSE.0);
+        loop {
+            let error = match self.pool.get().await {
+                Ok(client) => {
+                    if pause > PAUSE.0 {
+                        info!(place = %self.place, "the server is back");
+                    }
+                    let database = Arc::clone(self);
+                    return Ok(Connection { client: Some(client), database, busy: false });
+                }
+                Err(PoolError::Backend(error)) => error,
+                Err(error) => return Err(self.unusable(error)),
+            };
+            let refused = self.error(&error);
+            let passing = self.ready.initialized() && away(&error);
+            if !passing || since.elapsed() > PATIENCE {
+                return Err(match refused {
+                    StoreError::Failed { why, .. } => self.unusable(why),
+                    other => other,
+                });
+            }
+            if pause == PAUSE.0 {
+                warn!(place = %self.place, error = %refused, "the server is away; waiting for it");
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Does `work`, which only reads, on a connection; again, if the server goes away meanwhile.
+    pub(super) fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Send + Sync + 'static,
+    ) -> Answer<'static, T> {
+        let database = Arc::clone(self);
+        Box::pin(async move {
+            let since = Instant::now();
+            loop {
+                let mut connection = database.connection().await?;
+                match work(&mut connection).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Trouble::Server(error)) if away(&error) && since.elapsed() < PATIENCE => {
+                        tokio::time::sleep(PAUSE.0).await;
+                    }
+                    Err(trouble) => return Err(trouble.told(&database)),
+                }
+            }
+        })
+    }
+
+    /// Does `work` in a transaction of several statements; again, if another one's lock made it
+    /// fail. It is done even if nobody awaits it.
+    pub(super) fn transact<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Send + Sync + 'static,
+    ) -> Answer<'static, T> {
+        let database = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            for _ in 1..TRIES {
+                match Self::try_transact(&database, &work).await {
+                    Err(Trouble::Server(error)) if contended(&error) => {}
+                    done => return done.map_err(|trouble| trouble.told(&database)),
+                }
+                tokio::time::sleep(PAUSE.0).await;
+            }
+            Self::try_transact(&database, &work).await.map_err(|trouble| trouble.told(&database))
+        });
+        let database = Arc::clone(self);
+        Box::pin(async move { task.await.map_err(|error| database.unusable(error))? })
+    }
+
+    /// Does `work`, which is one statement that changes something; again, if nothing came of it
+    /// because of another one's lock or because the server became a replica.
+    pub(super) async fn write<T>(
+        self: &Arc<Self>,
+        work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T>,
+    ) -> Result<T, Trouble> {
+        let (since, mut tries) = (Instant::now(), 1);
+        loop {
+            let mut connection = self.connection().await.map_err(Trouble::Store)?;
+            match work(&mut connection).await {
+                Err(Trouble::Server(error)) if contended(&error) && tries < TRIES => tries += 1,
+                Err(Trouble::Server(error))
+                    if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+                        && since.elapsed() < PATIENCE => {}
+                done => return done,
+            }
+            drop(connection);
+            tokio::time::sleep(PAUSE.0).await;
+        }
+    }
+
+    async fn try_transact<T>(
+        database: &Arc<Self>,
+        work: &(impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Sync),
+    ) -> Result<T, Trouble> {
+        let mut connection = database.connection().await.map_err(Trouble::Store)?;
+        connection.batch("BEGIN").await?;
+        // Until the end nobody gets it: if this is dropped, the server takes everything back.
+        connection.busy = true;
+        let done = work(&mut connection).await?;
+        connection.busy = true;
+        connection.batch("COMMIT").await?;
+        Ok(done)
+    }
+}
+
+/// What is being done on a connection.
+pub(super) type Working<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
+
+/// Why it was not done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The server said so, or the way to it broke.
+    Server(Error),
+    /// It took too long; what became of it is unknown.
+    Late,
+    /// What was read makes no sense.
+    Damaged(String),
+    /// It was known before.
+    Store(StoreError),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl Trouble {
+    pub(super) fn told(self, database: &Database) -> StoreError {
+        let failed = |why| StoreError::Failed { place: database.place.to_string(), why };
+        match self {
+            Self::Server(error) => database.error(&error),
+            Self::Late => failed(format!("no answer for {} s", STATEMENT.as_secs())),
+            Self::Damaged(why) => failed(why),
+            Self::Store(error) => error,
+        }
+    }
+
+    /// Whether the server is there and refused it: nothing was done.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Server(error) if !away(error))
+    }
+}
+
+/// A deadlock, a conflict that the server ended, or a statement that this session does not have.
+fn contended(error: &Error) -> bool {
+    let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
+    error.code().is_some_and(|code| codes.contains(code)) || elsewhere(error)
+}
+
+/// Whether the server is not there, or just coming or going.
+fn away(error: &Error) -> bool {
+    let Some(said) = error.as_db_error() else { return true };
+    let codes = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::CONNECTION_FAILURE,
+    ];
+    codes.contains(said.code())
+}
+
+/// An error with what caused it, as the first says little.
+fn told(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{}: {} ({})", said.severity(), said.message(), said.code().code()),
+        None => {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        }
+    }
+}
+
+impl Connection {
+    /// Runs a statement. Its parse, its values and its execution go in one flight; where it can be
+    /// prepared it is, once for each connection.
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, Trouble> {
+        let database = Arc::clone(&self.database);
+        database.statements.fetch_add(1, Ordering::Relaxed);
+        let was_busy = std::mem::replace(&mut self.busy, true);
+        let Some(client) = self.client.as_ref() else {
+            return Err(Trouble::Damaged("a connection was given back".to_owned()));
+        };
+        let asking = async {
+            if !database.unprepared.load(Ordering::Relaxed) {
+                let types: Vec<Type> = values.iter().map(|(_, of)| of.clone()).collect();
+                let plain: Vec<&(dyn ToSql + Sync)> =
+                    values.iter().map(|(value, _)| *value).collect();
+                let asked = match client.prepare_typed_cached(sql, &types).await {
+                    Ok(statement) => client.query(&statement, &plain).await,
+                    Err(error) => Err(error),
+                };
+                match asked {
+                    Err(error) if elsewhere(&error) => {
+                        info!("behind a pooler of transactions: nothing is prepared");
+                        database.unprepared.store(true, Ordering::Relaxed);
+                        if was_busy {
+                            return Err(error); // and with it the whole transaction
+                        }
+                    }
+                    other => return other,
+                }
+            }
+            client.query_typed(sql, values).await
+        };
+        let answer = tokio::time::timeout(STATEMENT, asking).await.map_err(|_| Trouble::Late)?;
+        // A server that is none to write to any more is not asked again.
+        if answer.as_ref().err().is_none_or(|error| !away(error)) {
+            self.busy = was_busy;
+        }
+        Ok(answer?)
+    }
+
+    /// Runs statements without values.
+    pub(super) async fn batch(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.database.statements.fetch_add(1, Ordering::Relaxed);
+        self.busy = true;
+        if let Some(client) = self.client.as_ref() {
+            let asked = tokio::time::timeout(STATEMENT, client.batch_execute(sql)).await;
+            asked.map_err(|_| Trouble::Late)??;
+        }
+        self.busy = false;
+        Ok(())
+    }
+}
+
+/// A statement was prepared in another session than this one: it was not executed.
+fn elsewhere(error: &Error) -> bool {
+    let codes = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+    error.code().is_some_and(|code| codes.contains(code))
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // What is in the middle of something is closed and not given to the next.
+        if let Some(client) = self.client.take().filter(|_| self.busy) {
+            drop(Object::take(client));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Hints that something was written, by `NOTIFY`: outside of transactions, as it takes a lock of
+//! the whole server at commit, and seldom. Nothing relies on them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_postgres::AsyncMessage;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::store::postgres::connect::Database;
+
+/// A process hints at most so often.
+const SELDOM: Duration = Duration::from_millis(25);
+/// How long to wait before listening again, if the connection broke.
+const AGAIN: Duration = Duration::from_secs(5);
+
+pub(super) struct Hints {
+    database: Arc<Database>,
+    heard: Arc<Notify>,
+    deaf: AtomicBool,
+    last: Mutex<Option<Instant>>,
+    /// A hint that has to wait for its time.
+    later: Arc<Notify>,
+    tasks: Mutex<Tasks>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    tell: Option<AbortOnDropHandle<()>>,
+    listen: Option<AbortOnDropHandle<()>>,
+}
+
+impl Hints {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self {
+            database,
+            heard: Arc::default(),
+            deaf: AtomicBool::new(false),
+            last: Mutex::default(),
+            later: Arc::default(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn deafen(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// Listens from now on; what is heard is told to the one that is returned.
+    pub(super) fn listen(&self) -> Arc<Notify> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.listen.is_none() && !self.deaf.load(Ordering::SeqCst) {
+            let (database, heard) = (Arc::clone(&self.database), Arc::clone(&self.heard));
+            tasks.listen = Some(AbortOnDropHandle::new(tokio::spawn(listen(database, heard))));
+        }
+        Arc::clone(&self.heard)
+    }
+
+    pub(super) async fn heard(&self) {
+        self.heard.notified().await;
+    }
+
+    /// Tells the workers that something was written.
+    pub(super) async fn hint(&self) {
+        let now = Instant::now();
+        let soon = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let soon = last.is_some_and(|last| now.duration_since(last) < SELDOM);
+            if !soon {
+                *last = Some(now);
+            }
+            soon
+        };
+        if !soon {
+            return notify(&self.database).await;
+        }
+        self.later.notify_one();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.tell.get_or_insert_with(|| {
+            let (database, later) = (Arc::clone(&self.database), Arc::clone(&self.later));
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    later.notified().await;
+                    tokio::time::sleep(SELDOM).await;
+                    notify(&database).await;
+                }
+            }))
+        });
+    }
+}
+
+async fn notify(database: &Arc<Database>) {
+    let hint = database.write(|connection| {
+        Box::pin(async move { connection.query("SELECT pg_notify('walkback', '')", &[]).await })
+    });
+    // Whoever hears nothing looks by itself.
+    hint.await.ok();
+}
+
+async fn listen(database: Arc<Database>, heard: Arc<Notify>) {
+    loop {
+        if let Ok((client, mut connection)) = database.alone().await {
+            let asked = tokio::spawn(async move {
+                client.batch_execute("LISTEN walkback").await.ok();
+                client
+            });
+            let mut next = std::future::poll_fn(|context| connection.poll_message(context));
+            while let Some(Ok(message)) = (&mut next).await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    heard.notify_one();
+                }
+            }
+            asked.abort();
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

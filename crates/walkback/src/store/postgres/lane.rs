@@ -1,0 +1,198 @@
+//! Lanes to the server: whatever is waiting when a statement can go goes in it. Under load many
+//! runs share one commit, and a single one waits for nobody.
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::id::SagaId;
+use crate::store::postgres::codec::damaged;
+use crate::store::postgres::connect::{Connection, Database, Working};
+use crate::store::postgres::write::{self, Accepting, Appending};
+use crate::store::{Answer, Appended, Started, StoreError};
+
+/// Most jobs of one statement, and most bytes of what runs bring along: more would only make the
+/// others wait.
+const MOST: (usize, usize) = (1_000, 4 * 1024 * 1024);
+/// How often a start is tried again whose key's run went away in between.
+const TRIES: usize = 5;
+
+/// What goes in one statement.
+type Jobs<J> = Arc<[Arc<J>]>;
+
+/// Something to do for one run, together with others of its kind.
+pub(super) trait Job: Send + Sync + Sized + 'static {
+    /// What becomes of it.
+    type End: Send + 'static;
+    /// Statements of this kind on their way at once.
+    const AT_ONCE: usize;
+
+    /// The run.
+    fn run(&self) -> SagaId;
+
+    /// Roughly how much is sent for it.
+    fn bytes(&self) -> usize;
+
+    /// Does all of them in one commit, no run twice; of one that has to be tried again nothing is
+    /// said.
+    fn all(connection: &mut Connection, jobs: Jobs<Self>) -> Working<'_, Vec<Option<Self::End>>>;
+}
+
+impl Job for Accepting {
+    type End = Started;
+    const AT_ONCE: usize = 1;
+
+    fn run(&self) -> SagaId {
+        self.run.spec.id
+    }
+
+    fn bytes(&self) -> usize {
+        self.run.spec.inputs.as_str().len() + self.run.spec.steps.len()
+    }
+
+    fn all(connection: &mut Connection, jobs: Jobs<Self>) -> Working<'_, Vec<Option<Started>>> {
+        Box::pin(async move { write::start(connection, &jobs).await })
+    }
+}
+
+impl Job for Appending {
+    type End = Appended;
+    const AT_ONCE: usize = 2;
+
+    fn run(&self) -> SagaId {
+        self.id
+    }
+
+    fn bytes(&self) -> usize {
+        self.transition.rows.iter().map(|row| row.payload.len()).sum()
+    }
+
+    fn all(connection: &mut Connection, jobs: Jobs<Self>) -> Working<'_, Vec<Option<Appended>>> {
+        Box::pin(async move {
+            let applied = write::append(connection, &jobs).await?;
+            let end = |job: &Arc<Self>| {
+                Some(if applied.contains(&job.id) { Appended::Applied } else { Appended::Refused })
+            };
+            Ok(jobs.iter().map(end).collect())
+        })
+    }
+}
+
+/// The way of one kind of jobs. What was sent is done even if nobody awaits it.
+pub(super) struct Lane<J: Job> {
+    database: Arc<Database>,
+    /// Begun with the first job, where there is a runtime.
+    jobs: OnceLock<mpsc::UnboundedSender<Waiting<J>>>,
+}
+
+/// A job, and who waits for it.
+struct Waiting<J: Job> {
+    job: Arc<J>,
+    asker: oneshot::Sender<Result<J::End, StoreError>>,
+}
+
+impl<J: Job> Lane<J> {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self { database, jobs: OnceLock::new() }
+    }
+
+    pub(super) fn submit(&self, job: J) -> Answer<'static, J::End> {
+        let jobs = self.jobs.get_or_init(|| {
+            let (jobs, inbox) = mpsc::unbounded_channel();
+            tokio::spawn(work(Arc::clone(&self.database), inbox));
+            jobs
+        });
+        let (asker, answer) = oneshot::channel();
+        let sent = jobs.send(Waiting { job: Arc::new(job), asker }).is_ok();
+        let place = self.database.place.to_string();
+        Box::pin(async move {
+            let why = "the runtime that it was used in first has ended".to_owned();
+            let gone = || StoreError::Unusable { place, why };
+            match sent {
+                true => answer.await.map_err(|_| gone())?,
+                false => Err(gone()),
+            }
+        })
+    }
+}
+
+async fn work<J: Job>(database: Arc<Database>, mut inbox: mpsc::UnboundedReceiver<Waiting<J>>) {
+    let room = Arc::new(Semaphore::new(J::AT_ONCE));
+    let mut left: Vec<Waiting<J>> = Vec::new();
+    loop {
+        if left.is_empty() {
+            let Some(first) = inbox.recv().await else { return };
+            left.push(first);
+        }
+        // Only now is taken what came meanwhile: nothing waits for a statement that could go.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        while left.len() < MOST.0
+            && let Ok(next) = inbox.try_recv()
+        {
+            left.push(next);
+        }
+        let batch = take(&mut left);
+        let database = Arc::clone(&database);
+        tokio::spawn(async move {
+            commit(&database, batch).await;
+            drop(permit);
+        });
+    }
+}
+
+/// What goes in one statement: no run twice, and not too much at once.
+fn take<J: Job>(left: &mut Vec<Waiting<J>>) -> Vec<Waiting<J>> {
+    let (mut batch, mut rest) = (Vec::with_capacity(left.len()), Vec::new());
+    let (mut runs, mut bytes) = (HashSet::new(), 0);
+    for waiting in left.drain(..) {
+        bytes += waiting.job.bytes();
+        if batch.is_empty() || bytes < MOST.1 && !runs.contains(&waiting.job.run()) {
+            runs.insert(waiting.job.run());
+            batch.push(waiting);
+        } else {
+            rest.push(waiting);
+        }
+    }
+    *left = rest;
+    batch
+}
+
+async fn commit<J: Job>(database: &Arc<Database>, batch: Vec<Waiting<J>>) {
+    let jobs: Jobs<J> = batch.iter().map(|waiting| Arc::clone(&waiting.job)).collect();
+    let ends = match database.write(|connection| J::all(connection, Arc::clone(&jobs))).await {
+        Ok(ends) => ends,
+        // Nothing was done, as one of them cannot be: each has its own verdict, alone.
+        Err(trouble) if trouble.is_refusal() && batch.len() > 1 => {
+            batch.iter().map(|_| None).collect()
+        }
+        Err(trouble) => {
+            let error = trouble.told(database);
+            for waiting in batch {
+                // Whoever asked may have gone.
+                waiting.asker.send(Err(error.clone())).ok();
+            }
+            return;
+        }
+    };
+    for (waiting, end) in batch.into_iter().zip(ends) {
+        let answer = match end {
+            Some(end) => Ok(end),
+            None => alone(database, waiting.job).await,
+        };
+        // Whoever asked may have gone; what was committed stands all the same.
+        waiting.asker.send(answer).ok();
+    }
+}
+
+async fn alone<J: Job>(database: &Arc<Database>, job: Arc<J>) -> Result<J::End, StoreError> {
+    let job: Jobs<J> = Arc::new([job]);
+    for _ in 0..TRIES {
+        let done = database.write(|connection| J::all(connection, Arc::clone(&job)));
+        let ends = done.await.map_err(|trouble| trouble.told(database))?;
+        if let Some(end) = ends.into_iter().flatten().next() {
+            return Ok(end);
+        }
+    }
+    Err(damaged("its key belongs to a run that comes and goes").told(database))
+}

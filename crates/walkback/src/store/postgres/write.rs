@@ -1,0 +1,300 @@
+//! Statements that change runs: many runs in one statement, each under its own guard (promise I7).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::id::{ClaimId, SagaId};
+use crate::ledger::Row;
+use crate::store::postgres::codec::{RUN, claim_uuid, index, micros, saga_id, signed, uuid};
+use crate::store::postgres::connect::{Connection, Trouble};
+use crate::store::postgres::{read, records};
+use crate::store::{Appended, Claim, Head, NewRun, Spec, Started, Transition, WorkerId};
+
+/// Rows of many ledgers, column by column.
+#[derive(Default)]
+struct Rows<'a> {
+    ids: Vec<Uuid>,
+    seqs: Vec<i64>,
+    kinds: Vec<&'a str>,
+    steps: Vec<Option<i32>>,
+    attempts: Vec<Option<i32>>,
+    actors: Vec<Option<&'a str>>,
+    claims: Vec<Uuid>,
+    fences: Vec<i64>,
+    ats: Vec<i64>,
+    payloads: Vec<&'a str>,
+    previous: Vec<&'a [u8]>,
+}
+
+impl<'a> Rows<'a> {
+    fn add(&mut self, id: SagaId, rows: &'a [Row]) {
+        for row in rows {
+            self.ids.push(uuid(id));
+            self.seqs.push(signed(row.seq));
+            self.kinds.push(&row.kind);
+            self.steps.push(row.step_idx.map(index));
+            self.attempts.push(row.attempt.map(|attempt| attempt.try_into().unwrap_or(i32::MAX)));
+            self.actors.push(row.actor.as_deref());
+            self.claims.push(claim_uuid(row.claim));
+            self.fences.push(signed(row.fence));
+            self.ats.push(row.at.as_micros());
+            self.payloads.push(&row.payload);
+            self.previous.push(&row.previous.0);
+        }
+    }
+}
+
+/// Heads of many runs, column by column.
+#[derive(Default)]
+struct Heads<'a> {
+    ids: Vec<Uuid>,
+    statuses: Vec<&'static str>,
+    current: Vec<i32>,
+    steps: Vec<&'a str>,
+    cancels: Vec<bool>,
+    errors: Vec<Option<&'a str>>,
+    parked: Vec<Option<&'a str>>,
+    attention: Vec<bool>,
+    started: Vec<Option<i64>>,
+    finished: Vec<Option<i64>>,
+    lens: Vec<i64>,
+    hashes: Vec<&'a [u8]>,
+    wakes: Vec<Option<i64>>,
+    calls: Vec<Option<i64>>,
+}
+
+impl<'a> Heads<'a> {
+    fn add(&mut self, id: SagaId, head: &'a Head) {
+        self.ids.push(uuid(id));
+        self.statuses.push(head.status.name());
+        self.current.push(index(head.current_step));
+        self.steps.push(&head.steps);
+        self.cancels.push(head.cancel_requested);
+        self.errors.push(head.error.as_deref());
+        self.parked.push(head.parked.as_deref());
+        self.attention.push(head.attention);
+        self.started.push(micros(head.started_at));
+        self.finished.push(micros(head.finished_at));
+        self.lens.push(signed(head.len));
+        self.hashes.push(&head.hash.0);
+        self.wakes.push(micros(head.wake_at));
+        self.calls.push(micros(head.call_at));
+    }
+}
+
+/// A run to be accepted, and for whom.
+pub(super) struct Accepting {
+    pub(super) run: NewRun,
+    pub(super) claim: Option<(WorkerId, ClaimId)>,
+}
+
+/// Accepts many runs; of each says what became of it. One whose key is known twice over is tried
+/// again by the caller: nothing was found then.
+pub(super) async fn start(
+    connection: &mut Connection,
+    all: &[Arc<Accepting>],
+) -> Result<Vec<Option<Started>>, Trouble> {
+    let accepted = insert(connection, all).await?;
+    let mut keys = Vec::new();
+    for one in all {
+        if !accepted.contains_key(&one.run.spec.id) {
+            keys.extend(one.run.spec.key.as_deref());
+        }
+    }
+    let known = if keys.is_empty() { HashMap::new() } else { specs(connection, &keys).await? };
+    let ends = all.iter().map(|one| {
+        let spec = &one.run.spec;
+        let Some(owner) = accepted.get(&spec.id) else {
+            let known = spec.key.as_ref().and_then(|key| known.get(key));
+            return known.map(|known| Started::Exists(Box::new(known.clone())));
+        };
+        let claim = one.claim.filter(|_| owner.is_some());
+        Some(Started::Created(claim.map(|(_, claim)| Claim::new(spec.id, claim, 1, 0))))
+    });
+    Ok(ends.collect())
+}
+
+/// The runs that were accepted, and their owners.
+async fn insert(
+    connection: &mut Connection,
+    all: &[Arc<Accepting>],
+) -> Result<HashMap<SagaId, Option<i64>>, Trouble> {
+    let (mut heads, mut rows) = (Heads::default(), Rows::default());
+    let mut labels: (Vec<Uuid>, Vec<&str>, Vec<&str>) = Default::default();
+    for run in all.iter().map(|one| &one.run) {
+        heads.add(run.spec.id, &run.head);
+        rows.add(run.spec.id, &run.rows);
+        for (name, value) in &run.spec.labels {
+            labels.0.push(uuid(run.spec.id));
+            labels.1.push(name);
+            labels.2.push(value);
+        }
+    }
+    let specs: Vec<&Spec> = all.iter().map(|one| &one.run.spec).collect();
+    let texts = |of: fn(&Spec) -> &str| specs.iter().map(|spec| of(spec)).collect::<Vec<&str>>();
+    let (kinds, steps) = (texts(|spec| &spec.kind), texts(|spec| &spec.steps));
+    let (inputs, queues) = (texts(|spec| spec.inputs.as_str()), texts(|spec| &spec.queue));
+    let keys: Vec<Option<&str>> = specs.iter().map(|spec| spec.key.as_deref()).collect();
+    let json = |spec: &&Spec| serde_json::to_string(&spec.labels).unwrap_or_default();
+    let written: Vec<String> = specs.iter().map(json).collect();
+    let priorities: Vec<i32> = specs.iter().map(|spec| spec.priority).collect();
+    let deadlines: Vec<Option<i64>> = specs.iter().map(|spec| micros(spec.deadline)).collect();
+    let created: Vec<i64> = specs.iter().map(|spec| spec.created_at.as_micros()).collect();
+    let needs: Vec<i64> = all.iter().map(|one| one.run.needs.0).collect();
+    let workers: Vec<Option<i64>> =
+        all.iter().map(|one| one.claim.map(|(worker, _)| signed(worker.0))).collect();
+    let claims: Vec<Option<Uuid>> =
+        all.iter().map(|one| one.claim.map(|(_, claim)| claim_uuid(claim))).collect();
+    let values = [
+        (&heads.ids as _, Type::UUID_ARRAY),
+        (&kinds as _, Type::TEXT_ARRAY),
+        (&steps as _, Type::TEXT_ARRAY),
+        (&inputs as _, Type::TEXT_ARRAY),
+        (&keys as _, Type::TEXT_ARRAY),
+        (&written as _, Type::TEXT_ARRAY),
+        (&queues as _, Type::TEXT_ARRAY),
+        (&priorities as _, Type::INT4_ARRAY),
+        (&deadlines as _, Type::INT8_ARRAY),
+        (&created as _, Type::INT8_ARRAY),
+        (&heads.statuses as _, Type::TEXT_ARRAY),
+        (&heads.current as _, Type::INT4_ARRAY),
+        (&heads.steps as _, Type::TEXT_ARRAY),
+        (&heads.errors as _, Type::TEXT_ARRAY),
+        (&heads.parked as _, Type::TEXT_ARRAY),
+        (&heads.attention as _, Type::BOOL_ARRAY),
+        (&heads.started as _, Type::INT8_ARRAY),
+        (&heads.finished as _, Type::INT8_ARRAY),
+        (&heads.lens as _, Type::INT8_ARRAY),
+        (&heads.hashes as _, Type::BYTEA_ARRAY),
+        (&heads.wakes as _, Type::INT8_ARRAY),
+        (&heads.calls as _, Type::INT8_ARRAY),
+        (&needs as _, Type::INT8_ARRAY),
+        (&workers as _, Type::INT8_ARRAY),
+        (&claims as _, Type::UUID_ARRAY),
+        (&labels.0 as _, Type::UUID_ARRAY),
+        (&labels.1 as _, Type::TEXT_ARRAY),
+        (&labels.2 as _, Type::TEXT_ARRAY),
+        (&rows.ids as _, Type::UUID_ARRAY),
+        (&rows.seqs as _, Type::INT8_ARRAY),
+        (&rows.kinds as _, Type::TEXT_ARRAY),
+        (&rows.steps as _, Type::INT4_ARRAY),
+        (&rows.attempts as _, Type::INT4_ARRAY),
+        (&rows.actors as _, Type::TEXT_ARRAY),
+        (&rows.claims as _, Type::UUID_ARRAY),
+        (&rows.fences as _, Type::INT8_ARRAY),
+        (&rows.ats as _, Type::INT8_ARRAY),
+        (&rows.payloads as _, Type::TEXT_ARRAY),
+        (&rows.previous as _, Type::BYTEA_ARRAY),
+    ];
+    let accepted = connection.query(include_str!("start.sql"), &values).await?;
+    accepted.iter().map(|row| Ok((saga_id(row, 0)?, row.try_get(1)?))).collect()
+}
+
+/// The runs that have these keys.
+async fn specs(
+    connection: &mut Connection,
+    keys: &[&str],
+) -> Result<HashMap<String, Spec>, Trouble> {
+    let sql = format!(
+        "SELECT {RUN} FROM run_specs s JOIN run_heads h USING (id) WHERE s.idempotency_key = ANY ($1)"
+    );
+    let found = connection.query(&sql, &[(&keys, Type::TEXT_ARRAY)]).await?;
+    let known = found.iter().map(|row| {
+        let spec = read::run(row, 0)?.spec;
+        Ok((spec.key.clone().unwrap_or_default(), spec))
+    });
+    known.collect()
+}
+
+/// What is to be added to a run, with or without a claim.
+pub(super) struct Appending {
+    pub(super) id: SagaId,
+    pub(super) claim: Option<Claim>,
+    pub(super) transition: Transition,
+}
+
+impl Appending {
+    /// Whether it concerns more than the run itself, and takes a transaction.
+    pub(super) fn is_wide(&self) -> bool {
+        !self.transition.records.is_empty() || self.transition.sole_owner
+    }
+}
+
+/// Adds to many runs, to each of them once; says to which.
+pub(super) async fn append(
+    connection: &mut Connection,
+    all: &[Arc<Appending>],
+) -> Result<HashSet<SagaId>, Trouble> {
+    let (mut heads, mut rows) = (Heads::default(), Rows::default());
+    let mut claims: Vec<Option<Uuid>> = Vec::with_capacity(all.len());
+    let (mut releases, mut orphans) = (Vec::new(), Vec::new());
+    let (mut fences, mut lens) = (Vec::new(), Vec::new());
+    for Appending { id, claim, transition } in all.iter().map(|one| &**one) {
+        heads.add(*id, &transition.head);
+        rows.add(*id, &transition.rows);
+        claims.push(claim.as_ref().map(|claim| claim_uuid(claim.id)));
+        fences.push(claim.as_ref().map_or(0, |claim| signed(claim.fence)));
+        releases.push(transition.release);
+        orphans.push(transition.orphan);
+        lens.push(signed(transition.expected_len));
+    }
+    let values = [
+        (&heads.ids as _, Type::UUID_ARRAY),
+        (&heads.statuses as _, Type::TEXT_ARRAY),
+        (&heads.current as _, Type::INT4_ARRAY),
+        (&heads.steps as _, Type::TEXT_ARRAY),
+        (&heads.cancels as _, Type::BOOL_ARRAY),
+        (&heads.errors as _, Type::TEXT_ARRAY),
+        (&heads.parked as _, Type::TEXT_ARRAY),
+        (&heads.attention as _, Type::BOOL_ARRAY),
+        (&heads.started as _, Type::INT8_ARRAY),
+        (&heads.finished as _, Type::INT8_ARRAY),
+        (&heads.lens as _, Type::INT8_ARRAY),
+        (&heads.hashes as _, Type::BYTEA_ARRAY),
+        (&heads.wakes as _, Type::INT8_ARRAY),
+        (&heads.calls as _, Type::INT8_ARRAY),
+        (&releases as _, Type::BOOL_ARRAY),
+        (&orphans as _, Type::BOOL_ARRAY),
+        (&claims as _, Type::UUID_ARRAY),
+        (&fences as _, Type::INT8_ARRAY),
+        (&lens as _, Type::INT8_ARRAY),
+        (&rows.ids as _, Type::UUID_ARRAY),
+        (&rows.seqs as _, Type::INT8_ARRAY),
+        (&rows.kinds as _, Type::TEXT_ARRAY),
+        (&rows.steps as _, Type::INT4_ARRAY),
+        (&rows.attempts as _, Type::INT4_ARRAY),
+        (&rows.actors as _, Type::TEXT_ARRAY),
+        (&rows.claims as _, Type::UUID_ARRAY),
+        (&rows.fences as _, Type::INT8_ARRAY),
+        (&rows.ats as _, Type::INT8_ARRAY),
+        (&rows.payloads as _, Type::TEXT_ARRAY),
+        (&rows.previous as _, Type::BYTEA_ARRAY),
+    ];
+    let applied = connection.query(include_str!("append.sql"), &values).await?;
+    applied.iter().map(|row| saga_id(row, 0)).collect()
+}
+
+/// Adds to one run, and changes what it has provisioned, in a transaction.
+pub(super) async fn append_wide(
+    connection: &mut Connection,
+    appending: &Arc<Appending>,
+) -> Result<Appended, Trouble> {
+    let Appending { id, transition, .. } = &**appending;
+    if transition.sole_owner {
+        records::hold(connection, *id).await?;
+        let owners = records::owners(connection, *id).await?;
+        if owners.iter().any(|row| row.forbids_rollback(*id)) {
+            return Ok(Appended::Refused);
+        }
+    }
+    if !records::take(connection, &transition.records).await?
+        || append(connection, std::slice::from_ref(appending)).await?.is_empty()
+    {
+        return Ok(Appended::Refused);
+    }
+    records::change(connection, *id, &transition.records).await?;
+    Ok(Appended::Applied)
+}

@@ -1,0 +1,206 @@
+//! A PostgreSQL server of its own for tests: in a temporary folder, gone with the process however
+//! that ends. `WALKBACK_TEST_POSTGRES=postgres://…` uses another one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::id::hex;
+use crate::store::PostgresStore;
+
+/// A running server. It stops when this is dropped or its process ends.
+pub struct Server {
+    /// The URL of a database in it that exists, without options.
+    url: String,
+    folder: PathBuf,
+    port: u16,
+    /// The shell that stops the server when nothing holds its input any more.
+    guard: Option<(Child, ChildStdin)>,
+}
+
+/// Brings up a cluster, says where, and removes it when its input ends. PostgreSQL refuses to run as
+/// root, so that root runs it as another user.
+const SCRIPT: &str = r#"
+set -eu
+folder=$1 port=$2 bin=$3; shift 3
+cd "$folder"
+as() {
+    if [ "$(id -u)" != 0 ]; then "$@"; return; fi
+    user=postgres; id "$user" >/dev/null 2>&1 || user=nobody
+    chown "$user" "$folder"
+    setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
+}
+mkdir -p run; chmod 0777 run
+as "$bin/initdb" -D "$folder/data" -U walkback -A trust -N -E UTF8 --locale=C >initdb.log 2>&1 \
+    || { cat initdb.log; exit 1; }
+as "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w -t 60 start \
+    -o "-p $port -k $folder/run -c listen_addresses=127.0.0.1 $*" >start.log 2>&1 \
+    || { cat start.log log; exit 1; }
+echo up
+read -r _ || true
+as "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
+rm -rf "$folder"
+"#;
+
+impl Server {
+    /// A new server with these settings beside the defaults (`["fsync=off"]`).
+    ///
+    /// # Errors
+    /// If PostgreSQL is not installed where Debian puts it, or does not start.
+    pub fn start(settings: &[&str]) -> Result<Self, String> {
+        let bin = installed()?;
+        let (folder, port) = (fresh_folder()?, free_port()?);
+        let options = settings.iter().map(|setting| format!("-c {setting}"));
+        let mut guard = Command::new("sh")
+            .args(["-c", SCRIPT, "sh"])
+            .args([folder.as_os_str(), port.to_string().as_ref(), bin.as_os_str()])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("sh: {error}"))?;
+        let mut said = String::new();
+        let mut lines = BufReader::new(guard.stdout.take().ok_or("no output")?);
+        while lines.read_line(&mut said).is_ok_and(|read| read > 0) {
+            if said.ends_with("up\n") {
+                let input = guard.stdin.take().ok_or("no input")?;
+                let url = format!("postgres://walkback@127.0.0.1:{port}/postgres");
+                return Ok(Self { url, folder, port, guard: Some((guard, input)) });
+            }
+        }
+        Err(format!("PostgreSQL does not start: {said}"))
+    }
+
+    /// The one server of this process, made when it is needed first; it forgets with its machine, as
+    /// what dies in tests is a process.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[expect(clippy::expect_used, reason = "testing code reports by panic")]
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let given = std::env::var("WALKBACK_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
+            if let Some(url) = given {
+                return Self { url, folder: PathBuf::new(), port: 0, guard: None };
+            }
+            let quick = ["fsync=off", "synchronous_commit=off", "max_connections=400"];
+            Self::start(&quick).expect("a PostgreSQL server")
+        })
+    }
+
+    /// The URL of a new, empty place in it: a schema of its own.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[expect(clippy::expect_used, reason = "testing code reports by panic")]
+    pub fn place(&self) -> String {
+        static PLACES: AtomicU64 = AtomicU64::new(0);
+        let nth = PLACES.fetch_add(1, Ordering::SeqCst);
+        let random = crate::id::ClaimId::random();
+        let schema = format!("t{nth}_{}", hex(&random.as_bytes()[..4]));
+        self.tell(&format!("CREATE SCHEMA {schema}")).expect("a schema");
+        let mark = if self.url.contains('?') { '&' } else { '?' };
+        format!("{}{mark}options=-csearch_path%3D{schema}", self.url)
+    }
+
+    /// A store in such a place, ready.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[expect(clippy::expect_used, reason = "testing code reports by panic")]
+    pub fn store(&self) -> PostgresStore {
+        PostgresStore::new(&self.place()).expect("a URL")
+    }
+
+    /// Runs SQL by psql; answers what it prints.
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn tell(&self, sql: &str) -> Result<String, String> {
+        tell(&self.url, sql)
+    }
+
+    /// The folder of the server, with `data` and `log` in it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of the socket, and the port.
+    pub fn socket(&self) -> (PathBuf, u16) {
+        (self.folder.join("run"), self.port)
+    }
+
+    /// The URL of a database in it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((mut guard, input)) = self.guard.take() {
+            drop(input);
+            // It has nothing else to do then.
+            guard.wait().ok();
+        }
+    }
+}
+
+/// Runs SQL in the database of this URL by psql; answers what it prints.
+///
+/// # Errors
+/// What psql says.
+pub fn tell(url: &str, sql: &str) -> Result<String, String> {
+    let mut psql = Command::new("psql")
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("psql: {error}"))?;
+    if let Some(mut input) = psql.stdin.take() {
+        input.write_all(sql.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    let output = psql.wait_with_output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The folder with the newest server's programs, where Debian puts them.
+fn installed() -> Result<PathBuf, String> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let number = |entry: &std::fs::DirEntry| {
+        let version: u32 = entry.file_name().to_string_lossy().parse().ok()?;
+        entry.path().join("bin/initdb").is_file().then_some(version)
+    };
+    let newest = versions.filter_map(|entry| Some((number(&entry)?, entry.path()))).max();
+    newest.map(|(_, path)| path.join("bin")).ok_or_else(|| {
+        "PostgreSQL is not installed: expected it in /usr/lib/postgresql, as Debian has it, or \
+         another server named by WALKBACK_TEST_POSTGRES"
+            .to_owned()
+    })
+}
+
+fn fresh_folder() -> Result<PathBuf, String> {
+    let random = crate::id::ClaimId::random();
+    let folder = std::env::temp_dir().join(format!("walkback-pg-{}", hex(&random.as_bytes()[..8])));
+    std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    listener.local_addr().map(|at| at.port()).map_err(|error| error.to_string())
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
+    }
+}
