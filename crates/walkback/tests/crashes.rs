@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use walkback::SqliteStore;
+use tokio_postgres::NoTls;
 use walkback::describe::SagaView;
-use walkback::store::{Answer, Store, WorkerId};
+use walkback::store::{Answer, Coordination, Store, WorkerId};
+use walkback::testing::postgres::Server;
 use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
+use walkback::{PostgresStore, SqliteStore};
 
 #[path = "crashes/views.rs"]
 mod views;
@@ -23,6 +25,8 @@ const THREADS_ON_DISK: usize = 4;
 /// variants of a shape, so that every shape and every variant is among them.
 const SHARE: usize = 7;
 const SHARE_ON_DISK: usize = 5;
+/// On a server one in so many of all with up to three steps.
+const SHARE_ON_A_SERVER: usize = 25;
 
 /// A file of its own for each saga, which a dead process's successor opens again.
 struct File {
@@ -71,6 +75,64 @@ impl Place for File {
     }
 }
 
+/// A schema of its own for each thread, emptied for each saga, which a dead process's successor finds
+/// on its server.
+struct Schema {
+    url: String,
+    sql: tokio::sync::OnceCell<tokio_postgres::Client>,
+}
+
+impl Schema {
+    fn new() -> Self {
+        Self { url: Server::shared().place(), sql: tokio::sync::OnceCell::new() }
+    }
+
+    async fn empty(&self) {
+        let connect = || async {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client
+        };
+        let tables = [
+            "run_specs",
+            "run_heads",
+            "run_labels",
+            "ledger_rows",
+            "workers",
+            "cloud_provisioned",
+            "cloud_resources",
+        ];
+        let delete: String = tables.iter().map(|table| format!("DELETE FROM {table};")).collect();
+        self.sql.get_or_init(connect).await.batch_execute(&delete).await.unwrap();
+    }
+}
+
+impl Place for Schema {
+    fn open(&self) -> Answer<'_, Arc<dyn Store>> {
+        Box::pin(async {
+            let store = PostgresStore::connect(&self.url).await?;
+            self.empty().await;
+            Ok(Arc::new(store) as Arc<dyn Store>)
+        })
+    }
+
+    fn reopen(&self, store: Arc<dyn Store>, dead: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>> {
+        drop(store);
+        Box::pin(async move {
+            let store = PostgresStore::new(&self.url)?;
+            if let Some(worker) = dead {
+                // Nobody waits here until its lease is over.
+                store.retire(worker).await?;
+            }
+            Ok(Arc::new(store) as Arc<dyn Store>)
+        })
+    }
+
+    fn check(&self, saga: &SagaView) {
+        views::agree_on_server(&self.url, saga);
+    }
+}
+
 /// Whether everything is to be tried, which takes longer than CI has.
 fn all() -> bool {
     std::env::var_os("WALKBACK_CRASHES").is_some_and(|what| what == "all")
@@ -84,10 +146,11 @@ fn crash_all<P: Place>(place: fn() -> P, all: &[Scenario], jump: bool) -> Counts
         for thread in 0..threads {
             let (share, counts) = (all.iter().skip(thread).step_by(threads), &counts);
             scope.spawn(move || {
+                let place = place();
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().start_paused(jump).build().unwrap();
                 for scenario in share {
-                    let mut runtime = tokio::runtime::Builder::new_current_thread();
-                    let runtime = runtime.enable_time().start_paused(jump).build().unwrap();
-                    let found = runtime.block_on(crash_everywhere(&place(), scenario));
+                    let found = runtime.block_on(crash_everywhere(&place, scenario));
                     let mut counts = counts.lock().unwrap();
                     counts.scenarios += found.scenarios;
                     counts.crashes += found.crashes;
@@ -116,4 +179,13 @@ fn an_sqlite_store_survives_every_crash() {
     let counts = crash_all(File::new, &scenarios, false);
     eprintln!("sqlite, up to 3 steps, one in {share} of those with 3: {counts}");
     assert!(counts.crashes > 5_000, "{counts}");
+}
+
+#[test]
+fn a_postgres_store_survives_every_crash() {
+    let share = if all() { 1 } else { SHARE_ON_A_SERVER };
+    let scenarios: Vec<_> = (1..=3).flat_map(scenarios).step_by(share).collect();
+    let counts = crash_all(Schema::new, &scenarios, false);
+    eprintln!("postgres, one in {share} of those with up to 3 steps: {counts}");
+    assert!(counts.crashes > 800, "{counts}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use walkback::store::Pragmas;
+use walkback::store::{Pragmas, Store};
 use walkback::{clock::Clock, clock::SystemClock, time::Timestamp};
 
 use crate::commands::{App, Outcome};
@@ -14,16 +14,18 @@ use crate::failure::Failure;
 
 mod load;
 mod memory;
+mod postgres;
 mod raw;
 mod report;
 
-use load::{Load, Measured};
+use load::{Load, Measured, Under};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   walkback bench
   walkback bench --sagas 5000 --repeat 1
-  walkback bench --dir /mnt/fast-disk --json";
+  walkback bench --dir /mnt/fast-disk --json
+  walkback bench --postgres --sagas 20000";
 
 /// The arguments.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +42,9 @@ pub(crate) struct BenchArgs {
     /// The folder for the files of the measurement; a real disk. They are removed afterwards.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
+    /// On a PostgreSQL server of its own in that folder, beside pgbench; needs both installed.
+    #[arg(long)]
+    postgres: bool,
 }
 
 /// Everything that was measured.
@@ -140,7 +145,12 @@ fn median<T: Clone>(mut values: Vec<T>, by: impl Fn(&T) -> f64) -> Option<T> {
 }
 
 pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
-    let memory = memory::awaiting(&args.dir).await?;
+    if args.postgres {
+        return postgres::run(app, &args).await;
+    }
+    let file = Scratch::new(&args.dir, "memory");
+    let memory = memory::awaiting(Under::Sqlite(walkback::SqliteStore::open(&file.0)?)).await?;
+    drop(file);
     let (w1, file) = throughput(&args, "w1", &["echo", "echo", "echo"]).await?;
     let raw = raw::insert(&file.0, &Scratch::new(&args.dir, "raw").0, w1.sagas_per_commit)?;
     let (w2, _) = throughput(&args, "w2", &["echo", "echo", "fail"]).await?;
@@ -151,8 +161,8 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
     let w3 = load.latency().await?;
     load.fill(100_000, 1_000).await?;
     let w3_loaded = load.latency().await?;
-    let pragmas = Settings::from(load.store.pragmas());
     load.close().await?;
+    let pragmas = Settings::from(walkback::SqliteStore::open(&file.0)?.pragmas());
     let report = Report {
         pragmas,
         concurrency: args.concurrency,
@@ -197,9 +207,12 @@ async fn throughput(
 }
 
 async fn verify(file: &Scratch) -> Result<Verified, Failure> {
-    let store = walkback::SqliteStore::open(&file.0)?;
+    verify_store(&walkback::SqliteStore::open(&file.0)?).await
+}
+
+async fn verify_store(store: &dyn Store) -> Result<Verified, Failure> {
     let clock = Stopwatch::start();
-    let report = walkback::verify::verify(&store, None, None).await?;
+    let report = walkback::verify::verify(store, None, None).await?;
     let seconds = clock.read().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let runs_per_second = report.runs as f64 / seconds;

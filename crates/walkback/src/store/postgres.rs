@@ -1,6 +1,7 @@
 //! Runs in PostgreSQL: any number of processes work, on any number of machines.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,7 +109,14 @@ impl PostgresStore {
 
     /// Statements so far, by this process.
     pub fn statements(&self) -> u64 {
-        self.0.database.statements.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.database.statements.load(Ordering::Relaxed)
+    }
+
+    /// Commits of runs so far and the transitions in them, by this process: how well group commit
+    /// works.
+    pub fn commits(&self) -> (u64, u64) {
+        let (commits, transitions) = &self.0.database.commits;
+        (commits.load(Ordering::Relaxed), transitions.load(Ordering::Relaxed))
     }
 }
 

@@ -51,8 +51,16 @@ impl Server {
     /// # Errors
     /// If PostgreSQL is not installed where Debian puts it, or does not start.
     pub fn start(settings: &[&str]) -> Result<Self, String> {
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// The same in a folder of its own below this one.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_in(dir: &Path, settings: &[&str]) -> Result<Self, String> {
         let bin = installed()?;
-        let (folder, port) = (fresh_folder()?, free_port()?);
+        let (folder, port) = (fresh_folder(dir)?, free_port()?);
         let options = settings.iter().map(|setting| format!("-c {setting}"));
         let mut guard = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
@@ -87,7 +95,7 @@ impl Server {
             if let Some(url) = given {
                 return Self { url, folder: PathBuf::new(), port: 0, guard: None };
             }
-            let quick = ["fsync=off", "synchronous_commit=off", "max_connections=400"];
+            let quick = ["fsync=off", "synchronous_commit=off", "jit=off", "max_connections=400"];
             Self::start(&quick).expect("a PostgreSQL server")
         })
     }
@@ -173,7 +181,10 @@ pub fn tell(url: &str, sql: &str) -> Result<String, String> {
 }
 
 /// The folder with the newest server's programs, where Debian puts them.
-fn installed() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// If there is none.
+pub fn installed() -> Result<PathBuf, String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |entry: &std::fs::DirEntry| {
         let version: u32 = entry.file_name().to_string_lossy().parse().ok()?;
@@ -187,11 +198,11 @@ fn installed() -> Result<PathBuf, String> {
     })
 }
 
-fn fresh_folder() -> Result<PathBuf, String> {
+fn fresh_folder(dir: &Path) -> Result<PathBuf, String> {
     let random = crate::id::ClaimId::random();
-    let folder = std::env::temp_dir().join(format!("walkback-pg-{}", hex(&random.as_bytes()[..8])));
+    let folder = dir.join(format!("walkback-pg-{}", hex(&random.as_bytes()[..8])));
     std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(folder)
+    folder.canonicalize().map_err(|error| error.to_string())
 }
 
 fn free_port() -> Result<u16, String> {

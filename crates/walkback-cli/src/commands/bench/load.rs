@@ -7,7 +7,8 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use walkback::{
-    Engine, Error, Order, Registry, SqliteStore, StepRef, engine::Enlistment, worker::Until,
+    Engine, Error, Order, PostgresStore, Registry, SqliteStore, StepRef, engine::Enlistment,
+    worker::Until,
 };
 
 use crate::commands::bench::{Stopwatch, memory};
@@ -16,8 +17,32 @@ use crate::failure::Failure;
 /// Sagas of one latency measurement.
 const ONE_BY_ONE: usize = 2_000;
 
+/// The store under the load, which tells of its commits.
+#[derive(Clone)]
+pub(super) enum Under {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl Under {
+    /// Commits so far, and the transitions in them.
+    pub(super) fn commits(&self) -> (u64, u64) {
+        match self {
+            Self::Sqlite(store) => store.commits(),
+            Self::Postgres(store) => store.commits(),
+        }
+    }
+
+    fn engine(&self, registry: Registry) -> Result<Engine, Error> {
+        match self.clone() {
+            Self::Sqlite(store) => Engine::new(registry, store),
+            Self::Postgres(store) => Engine::new(registry, store),
+        }
+    }
+}
+
 pub(super) struct Load {
-    pub(super) store: SqliteStore,
+    store: Under,
     engine: Engine,
     concurrency: usize,
     stop: CancellationToken,
@@ -31,6 +56,8 @@ pub(super) struct Measured {
     pub(super) sagas_per_second: f64,
     /// Every measurement's rate; the one above is their median.
     pub(super) all: Vec<f64>,
+    /// Guarded updates of runs.
+    pub(super) updates_per_second: f64,
     pub(super) commits_per_saga: f64,
     pub(super) sagas_per_commit: f64,
     pub(super) peak_memory_mb: f64,
@@ -53,16 +80,16 @@ fn ratio(a: u64, b: usize) -> f64 {
 
 impl Load {
     pub(super) async fn open(file: &Path, concurrency: usize) -> Result<Self, Failure> {
-        Self::with(file, concurrency, Registry::with_builtins()).await
+        let store = Under::Sqlite(SqliteStore::open(file)?);
+        Self::with(store, concurrency, Registry::with_builtins()).await
     }
 
     pub(super) async fn with(
-        file: &Path,
+        store: Under,
         concurrency: usize,
         registry: Registry,
     ) -> Result<Self, Failure> {
-        let store = SqliteStore::open(file)?;
-        let engine = Engine::new(registry, store.clone())?;
+        let engine = store.engine(registry)?;
         let stop = CancellationToken::new();
         let mut worker = JoinSet::new();
         if let Enlistment::Working(enlisted) = engine.enlist().await? {
@@ -93,16 +120,19 @@ impl Load {
     ) -> Result<Measured, Failure> {
         memory::reset_peak();
         let before = memory::resident_kb();
-        let (commits, _) = self.store.commits();
+        let (commits, transitions) = self.store.commits();
         let clock = Stopwatch::start();
         self.run_all(sagas, &Self::order(steps)).await?;
         let seconds = clock.read().as_secs_f64();
         let peak = memory::peak_kb();
-        let commits = self.store.commits().0 - commits;
+        let after = self.store.commits();
+        let commits = after.0 - commits;
         Ok(Measured {
             sagas,
             sagas_per_second: ratio(sagas as u64, 1) / seconds,
             all: Vec::new(),
+            // The first one of each saga is its start.
+            updates_per_second: ratio(after.1 - transitions - sagas as u64, 1) / seconds,
             commits_per_saga: ratio(commits, sagas),
             sagas_per_commit: ratio(sagas as u64, 1) / ratio(commits, 1),
             peak_memory_mb: ratio(peak, 1_000),

@@ -1,14 +1,12 @@
 //! What runs cost in memory, as the kernel counts it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use walkback::{Attempt, Context, DynamicStep, Options, Order, Registry, StepError};
 
-use crate::commands::bench::Scratch;
-use crate::commands::bench::load::Load;
+use crate::commands::bench::load::{Load, Under};
 use crate::failure::Failure;
 
 /// Runs inside an awaiting body at once.
@@ -63,12 +61,11 @@ impl DynamicStep for Await {
     }
 }
 
-pub(super) async fn awaiting(dir: &Path) -> Result<Awaiting, Failure> {
+pub(super) async fn awaiting(store: Under) -> Result<Awaiting, Failure> {
     let (inside, over) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let step = Await { inside: Arc::clone(&inside), over: Arc::clone(&over) };
-    let file = Scratch::new(dir, "memory");
     let before = resident_kb();
-    let load = Load::with(&file.0, RUNS, Registry::with_builtins().dynamic(step)).await?;
+    let load = Load::with(store, RUNS, Registry::with_builtins().dynamic(step)).await?;
     for _ in 0..RUNS {
         load.engine().start_saga(Order::steps(["await"])).await?;
     }

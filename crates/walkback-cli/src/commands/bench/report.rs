@@ -1,7 +1,7 @@
 //! The measurements as a person reads them.
 
-use crate::commands::bench::Report;
 use crate::commands::bench::load::{Latency, Measured};
+use crate::commands::bench::{Report, postgres};
 
 pub(super) fn lines(report: &Report) -> Vec<String> {
     let settings = &report.pragmas;
@@ -48,6 +48,40 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         memory.runs, memory.resident_mb, memory.kb_per_run
     ));
     lines
+}
+
+/// The same of a server.
+pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
+    let (verify, memory) = (&report.verify, &report.memory);
+    let pgbench: Vec<String> = report.pgbench_all.iter().map(|rate| format!("{rate:.0}")).collect();
+    vec![
+        report.server.clone(),
+        String::new(),
+        format!(
+            "pgbench -N -c 16 -j 2           {:>9.0} /s       median of {}",
+            report.pgbench_per_second,
+            pgbench.join(", ")
+        ),
+        throughput("W1  echo, echo, echo", &report.w1),
+        throughput("W2  echo, echo, fail and back", &report.w2),
+        format!("W1's guarded updates            {:>9.0} /s", report.w1.updates_per_second),
+        format!("    of pgbench's transactions   {:>9.2} times", report.updates_of_pgbench),
+        format!("    each saga: {:.4} commits", report.w1.commits_per_saga),
+        format!(
+            "one-row commits                           mean {:.3} ms",
+            report.one_row_commit_ms
+        ),
+        latency("W3  one at a time", &report.w3),
+        format!("    p50 of its commits' time    {:>9.2} times", report.w3_of_commits),
+        format!(
+            "verify                          {:>9.0} runs/s   {} runs, {} rows, {} violations",
+            verify.runs_per_second, verify.runs, verify.rows, verify.violations
+        ),
+        format!(
+            "{} runs in an awaiting body  {:>9.0} MB       {:.1} kB a run",
+            memory.runs, memory.resident_mb, memory.kb_per_run
+        ),
+    ]
 }
 
 fn throughput(name: &str, measured: &Measured) -> String {

@@ -48,6 +48,8 @@ pub(super) struct Database {
     ready: OnceCell<()>,
     /// Statements so far, to be counted.
     pub(super) statements: AtomicU64,
+    /// Commits of runs so far, and the runs in them.
+    pub(super) commits: (AtomicU64, AtomicU64),
 }
 
 /// One connection, for as long as it is needed.
@@ -77,6 +79,7 @@ impl Database {
             unprepared: AtomicBool::new(false),
             ready: OnceCell::new(),
             statements: AtomicU64::new(0),
+            commits: Default::default(),
         })
     }
 
@@ -131,6 +134,12 @@ impl Database {
         &self,
     ) -> Result<(tokio_postgres::Client, tokio_postgres::Connection<Socket, Tls>), Error> {
         self.config.connect(self.tls.clone()).await
+    }
+
+    /// A commit was made, for so many runs.
+    pub(super) fn committed(&self, runs: usize) {
+        self.commits.0.fetch_add(1, Ordering::Relaxed);
+        self.commits.1.fetch_add(runs as u64, Ordering::Relaxed);
     }
 
     async fn reach(self: &Arc<Self>) -> Result<Connection, StoreError> {
@@ -237,6 +246,7 @@ impl Database {
         let done = work(&mut connection).await?;
         connection.busy = true;
         connection.batch("COMMIT").await?;
+        database.committed(1);
         Ok(done)
     }
 }

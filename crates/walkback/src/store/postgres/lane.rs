@@ -161,7 +161,10 @@ fn take<J: Job>(left: &mut Vec<Waiting<J>>) -> Vec<Waiting<J>> {
 async fn commit<J: Job>(database: &Arc<Database>, batch: Vec<Waiting<J>>) {
     let jobs: Jobs<J> = batch.iter().map(|waiting| Arc::clone(&waiting.job)).collect();
     let ends = match database.write(|connection| J::all(connection, Arc::clone(&jobs))).await {
-        Ok(ends) => ends,
+        Ok(ends) => {
+            database.committed(batch.len());
+            ends
+        }
         // Nothing was done, as one of them cannot be: each has its own verdict, alone.
         Err(trouble) if trouble.is_refusal() && batch.len() > 1 => {
             batch.iter().map(|_| None).collect()

@@ -1,0 +1,157 @@
+//! The same on a PostgreSQL server of its own, in turns with pgbench on the same server.
+
+use std::process::Command;
+
+use serde::Serialize;
+use walkback::testing::postgres::{Server, installed};
+use walkback::{PostgresStore, Registry};
+
+use crate::commands::bench::load::{Latency, Load, Measured, Under};
+use crate::commands::bench::{BenchArgs, Verified, median, memory, report, verify_store};
+use crate::commands::{App, Outcome};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// What the server is set to beside its defaults, which keep every commit.
+const SETTINGS: [&str; 3] = ["shared_buffers=512MB", "max_wal_size=4GB", "autovacuum_naptime=10s"];
+/// Seconds of each run of pgbench.
+const SECONDS: &str = "5";
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The server's version and what durability depends on, as it says.
+    pub(super) server: String,
+    pub(super) concurrency: usize,
+    /// `pgbench -N -c 16 -j 2`, in turns with W1 and W2.
+    pub(super) pgbench_per_second: f64,
+    pub(super) pgbench_all: Vec<f64>,
+    pub(super) w1: Measured,
+    pub(super) w2: Measured,
+    /// W1's guarded updates of runs, by pgbench's transactions.
+    pub(super) updates_of_pgbench: f64,
+    /// One row inserted and committed by pgbench with one connection, on average.
+    pub(super) one_row_commit_ms: f64,
+    pub(super) w3: Latency,
+    pub(super) w3_of_commits: f64,
+    pub(super) verify: Verified,
+    pub(super) memory: memory::Awaiting,
+}
+
+fn failed(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Store, why.to_string())
+}
+
+/// A server, and pgbench on it.
+struct Ground {
+    server: Server,
+}
+
+impl Ground {
+    fn store(&self) -> Result<Under, Failure> {
+        let (folder, port) = self.server.socket();
+        let folder = folder.display().to_string().replace('/', "%2F");
+        let schema = self.server.place();
+        let options = schema.split_once('?').map(|(_, options)| options).unwrap_or_default();
+        let url = format!("postgres://walkback@{folder}:{port}/postgres?{options}");
+        Ok(Under::Postgres(PostgresStore::new(&url)?))
+    }
+
+    /// Runs pgbench; answers the figure of the line that holds `of`.
+    fn pgbench(&self, args: &[&str], of: &str) -> Result<f64, Failure> {
+        let (folder, port) = self.server.socket();
+        let output = Command::new(installed().map_err(failed)?.join("pgbench"))
+            .arg("-h")
+            .arg(folder)
+            .args(["-p", &port.to_string(), "-U", "walkback"])
+            .args(args)
+            .arg("postgres")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = said.lines().find(|line| line.contains(of));
+        let figure =
+            line.and_then(|line| line.split_whitespace().find_map(|word| word.parse::<f64>().ok()));
+        figure.ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
+    let server = Server::start_in(&args.dir, &SETTINGS).map_err(failed)?;
+    let ground = Ground { server };
+    let settings = "SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync='
+        || current_setting('fsync') || ', synchronous_commit='
+        || current_setting('synchronous_commit') || ', shared_buffers='
+        || current_setting('shared_buffers')";
+    let said = ground.server.tell(settings).map_err(failed)?;
+    let memory = memory::awaiting(ground.store()?).await?;
+    // It says its figure on stderr.
+    ground.pgbench(&["-i", "-s", "20", "-q"], "no such line").err();
+    let (mut rates, mut w1, mut w2, mut last) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for _ in 0..args.repeat.max(1) {
+        let plain = ["-n", "-N", "-c", "16", "-j", "2", "-T", SECONDS];
+        rates.push(ground.pgbench(&plain, "tps")?);
+        w1.push(throughput(&ground, args, &["echo", "echo", "echo"]).await?.0);
+        let (measured, store) = throughput(&ground, args, &["echo", "echo", "fail"]).await?;
+        w2.push(measured);
+        last = Some(store);
+    }
+    let load = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
+    let w3 = load.latency().await?;
+    load.close().await?;
+    let one_row_commit_ms = one_row_commit(&ground)?;
+    let verify = match last {
+        Some(Under::Postgres(store)) => verify_store(&store).await?,
+        _ => return Err(failed("nothing was measured")),
+    };
+    let (w1, w2) = (middle(w1), middle(w2));
+    let pgbench_per_second = median(rates.clone(), |rate| *rate).unwrap_or_default();
+    let report = Report {
+        server: said.trim().to_owned(),
+        concurrency: args.concurrency,
+        pgbench_per_second,
+        pgbench_all: rates,
+        updates_of_pgbench: w1.updates_per_second / pgbench_per_second,
+        w1,
+        w2,
+        one_row_commit_ms,
+        w3_of_commits: w3.p50_ms / (w3.commits_per_saga * one_row_commit_ms),
+        w3,
+        verify,
+        memory,
+    };
+    if app.out.json {
+        app.out.json(&report)?;
+    } else {
+        report::server_lines(&report).iter().try_for_each(|line| app.out.line(line))?;
+    }
+    Ok(if report.verify.violations == 0 { Exit::Done } else { Exit::RolledBack })
+}
+
+/// One measurement in tables of its own.
+async fn throughput(
+    ground: &Ground,
+    args: &BenchArgs,
+    steps: &[&str],
+) -> Result<(Measured, Under), Failure> {
+    let store = ground.store()?;
+    let load = Load::with(store.clone(), args.concurrency, Registry::with_builtins()).await?;
+    let measured = load.throughput(args.sagas, steps).await?;
+    load.close().await?;
+    Ok((measured, store))
+}
+
+fn middle(measured: Vec<Measured>) -> Measured {
+    let rates = measured.iter().map(|m| m.sagas_per_second.round()).collect();
+    let middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
+    Measured { all: rates, ..middle }
+}
+
+/// How long it takes on average to insert one row and to commit it.
+fn one_row_commit(ground: &Ground) -> Result<f64, Failure> {
+    ground.server.tell("CREATE TABLE one_row (at timestamptz)").map_err(failed)?;
+    let script = ground.server.folder().join("one_row.sql");
+    std::fs::write(&script, "INSERT INTO one_row VALUES (now());")?;
+    let file = script.display().to_string();
+    let args = ["-n", "-c", "1", "-M", "prepared", "-f", &file, "-T", SECONDS];
+    ground.pgbench(&args, "latency average")
+}
