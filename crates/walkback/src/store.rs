@@ -371,6 +371,8 @@ pub struct News {
     pub next_due: Option<Timestamp>,
     /// When the hook is to be called next, for whichever run.
     pub next_call: Option<Timestamp>,
+    /// Whether other workers own runs, which may come to this one yet.
+    pub others_work: bool,
 }
 
 /// The number of a worker, random.

@@ -146,6 +146,7 @@ impl Worker {
             may_be_due: true,
             next_due: None,
             next_call: None,
+            others_work: false,
             look_after: LOOK,
             look_at: Timestamp::default(),
         };
@@ -192,6 +193,7 @@ struct Foreman<'a> {
     may_be_due: bool,
     next_due: Option<Timestamp>,
     next_call: Option<Timestamp>,
+    others_work: bool,
     look_after: Duration,
     look_at: Timestamp,
 }
@@ -226,6 +228,7 @@ impl Foreman<'_> {
             if until == Until::Idle
                 && self.drives.is_empty()
                 && self.next_due.is_none()
+                && !self.others_work
                 && self.inbox.is_empty()
             {
                 return Ok(());
@@ -317,6 +320,7 @@ impl Foreman<'_> {
             self.next_call = news.next_call;
             self.worker.engine.attention.notify_one();
         }
+        self.others_work = news.others_work;
         let again = self.unknown.again_at(WAIT_FOR_CAPABLE);
         self.next_due = news.next_due.into_iter().chain(again).min();
         self.may_be_due |= self.next_due.is_some_and(|at| at <= self.worker.engine.clock.now());

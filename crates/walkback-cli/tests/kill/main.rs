@@ -9,28 +9,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
-use walkback::{
-    Engine, Order, Registry, SagaId, SqliteStore, Status, StepRef, Steps, store::Filter,
-};
+use walkback::{Engine, Order, Registry, SagaId, SqliteStore, Status, Steps, store::Filter};
 
 mod record;
+mod script;
 mod worker;
 
 use record::Record;
+use script::body;
 use worker::Worker;
 
 /// Runs in flight at once.
 const AT_ONCE: usize = 44;
 /// Kills with a body under way.
 const KILLS: usize = 150;
-
-/// A command step that appends to the record, makes a file and, when it is undone, removes it.
-fn body(folder: &Path, name: &str) -> StepRef {
-    let script = folder.join("body.sh").display().to_string();
-    let program = json!([script, folder.display().to_string()]);
-    StepRef::new("command").with("execute", program.clone()).with("compensate", program).named(name)
-}
 
 /// One of four kinds: with groups and lists in them; every second one fails at its end.
 fn order(folder: &Path, number: usize) -> Order {
@@ -97,7 +89,7 @@ async fn pause(milliseconds: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_ends_whole_however_often_its_worker_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    record::write_script(folder.path());
+    script::write_script(folder.path());
     let store = SqliteStore::open(folder.path().join("kill.db")).unwrap();
     let engine = Engine::new(Registry::with_builtins(), store.clone()).unwrap();
     let mut record = Record::new(folder.path());
@@ -148,7 +140,7 @@ async fn judge(engine: &Engine, record: &Record, folder: &Path) {
         let failing = saga.labels["number"].parse::<usize>().unwrap() % 2 == 1;
         let expected = if failing { Status::RolledBack } else { Status::Completed };
         assert_eq!(saga.status, expected, "{}: {saga:?}", saga.id);
-        let left = record::made(folder, saga.id);
+        let left = script::made(folder, saga.id);
         let steps = engine.list_step_results(saga.id).await.unwrap();
         let bodies = if failing { 0 } else { steps.len() };
         assert_eq!(left, bodies, "{} left files behind, or made too few", saga.id);

@@ -273,6 +273,10 @@ impl Coordination for MemoryStore {
                 nudged,
                 next_due: free.filter_map(KeptRun::due).min(),
                 next_call: kept.runs.values().filter_map(|kept| kept.run.head.call_at).min(),
+                others_work: kept
+                    .runs
+                    .values()
+                    .any(|run| run.owner.is_some() && run.owner != worker),
             }
         })
     }

@@ -33,7 +33,7 @@ use hint::Hints;
 use lane::Lane;
 use target::Target;
 use workers::Keeper;
-use write::{Accepting, Appending};
+use write::{Accepting, Appending, End};
 
 /// How often a worker looks at least; hints make it look sooner.
 const LOOK_MOST: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ impl Parts {
 impl Runs for PostgresStore {
     fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
         let claim = owner.map(|worker| (worker, ClaimId::random()));
-        let started = self.0.starts.submit(Accepting { run, claim });
+        let started = self.0.starts.submit(Arc::new(Accepting { run, claim }));
         Box::pin(async move {
             let started = started.await?;
             if matches!(started, Started::Created(None)) {
@@ -188,14 +188,20 @@ impl Runs for PostgresStore {
 }
 
 impl PostgresStore {
-    fn append_either(&self, appending: Appending) -> Answer<'static, Appended> {
-        if !appending.is_wide() {
-            return self.0.appends.submit(appending);
-        }
+    /// Together with others if it concerns the run alone, and otherwise in a transaction.
+    fn append_either(&self, appending: Appending) -> Answer<'_, Appended> {
         let appending = Arc::new(appending);
-        self.0.database.transact(move |connection| {
-            let appending = Arc::clone(&appending);
-            Box::pin(async move { write::append_wide(connection, &appending).await })
+        Box::pin(async move {
+            if !appending.is_wide()
+                && let End::Appended(end) = self.0.appends.submit(Arc::clone(&appending)).await?
+            {
+                return Ok(end);
+            }
+            let widely = self.0.database.transact(move |connection| {
+                let appending = Arc::clone(&appending);
+                Box::pin(async move { write::append_wide(connection, &appending).await })
+            });
+            widely.await
         })
     }
 }

@@ -189,7 +189,8 @@ suite! { $
         what_a_worker_cannot_do_is_left_for_others
         an_orphan_that_was_left_alone_is_still_one
         news_tell_when_the_hook_is_to_be_called
-        a_worker_is_listed_with_what_it_knows_and_has;
+        a_worker_is_listed_with_what_it_knows_and_has
+        news_tell_whether_others_work;
     list:
         a_list_is_newest_first
         a_list_is_cut_to_its_limit

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -66,6 +67,8 @@ impl Server {
             .args(["-c", SCRIPT, "sh"])
             .args([folder.as_os_str(), port.to_string().as_ref(), bin.as_os_str()])
             .args(options)
+            // Whatever ends a test's group by a signal leaves it alive to clean up.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

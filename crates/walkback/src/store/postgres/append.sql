@@ -1,5 +1,7 @@
--- Adds rows to many runs, each under its own guard (promise I7); answers which it applied. One
--- without a claim proves the length alone: an owner, if there is one, is nudged, or loses the run.
+-- Adds rows to many runs, each under its own guard (promise I7); answers to which it did. One without
+-- a claim proves the length alone: an owner, if there is one, is nudged, or loses the run. A run that
+-- closes what it provisioned is told of and left alone: that takes a transaction. Nearly always
+-- there is nothing to close, as no step said that it provisions anything.
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bool[], $6::text[],
         $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[],
@@ -8,6 +10,10 @@ WITH wanted AS MATERIALIZED (
     AS wanted (id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
         started_at, finished_at, ledger_len, ledger_head, wake_at, call_at, release, orphan, claim_id,
         fence, expected_len)
+), closing AS MATERIALIZED (
+    SELECT DISTINCT close.id
+    FROM unnest($31::uuid[], $32::int[]) AS close (id, step_idx) JOIN cloud_provisioned made
+    ON made.saga_id = close.id AND made.step_idx = close.step_idx AND made.closed_at IS NULL
 ), applied AS (
     UPDATE run_heads head SET status = wanted.status, current_step_idx = wanted.current_step_idx,
         steps = wanted.steps, cancel_requested = wanted.cancel_requested, error = wanted.error,
@@ -23,6 +29,7 @@ WITH wanted AS MATERIALIZED (
     WHERE head.id = wanted.id AND head.ledger_len = wanted.expected_len
       AND (wanted.claim_id IS NULL OR head.claim_id = wanted.claim_id
            AND head.fence = wanted.fence AND head.owner IS NOT NULL)
+      AND wanted.id NOT IN (SELECT id FROM closing)
     RETURNING head.id
 ), ledger AS (
     INSERT INTO ledger_rows (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload,
@@ -32,4 +39,4 @@ WITH wanted AS MATERIALIZED (
     AS row (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload, previous)
     JOIN applied USING (id)
 )
-SELECT id FROM applied
+SELECT id, true FROM applied UNION ALL SELECT id, false FROM closing

@@ -53,6 +53,8 @@ async fn keep(
     lost: Arc<AtomicBool>,
     hint: Arc<Notify>,
 ) {
+    // Whoever was away itself cannot say who is dead, as the others may have been away with it: they
+    // get the time to say that they live.
     let (mut watching, mut last) = (Instant::now(), Instant::now());
     loop {
         tokio::time::sleep(lease / BEATS).await;
@@ -70,12 +72,11 @@ async fn keep(
             hint.notify_one();
             return;
         }
-        // Whoever was away itself cannot say who is dead: the others may have been away with it.
-        if last.elapsed() > lease / 2 {
+        if last.elapsed() > lease * 3 / 4 {
             watching = Instant::now();
         }
         last = Instant::now();
-        if late && watching.elapsed() >= lease {
+        if late && watching.elapsed() >= lease / 2 {
             match database.write(|connection| Box::pin(bury(connection))).await {
                 Ok(0) => {}
                 Ok(runs) => {
@@ -235,7 +236,9 @@ pub(super) async fn news(connection: &mut Connection, wanted: &Wanted) -> Result
                AND ($2::text[] IS NULL OR queue = ANY ($2)) AND needs <> ALL ($3::bigint[]) \
                ORDER BY due_at LIMIT 1), \
                (SELECT min(call_at) FROM run_heads WHERE call_at IS NOT NULL), \
-               EXISTS (SELECT FROM run_heads WHERE owner = $1 AND nudged)";
+               EXISTS (SELECT FROM run_heads WHERE owner = $1 AND nudged), \
+               EXISTS (SELECT FROM workers w WHERE id <> $1 \
+               AND EXISTS (SELECT FROM run_heads h WHERE h.owner = w.id))";
     let cannot: Vec<i64> = wanted.cannot.iter().map(|needs| needs.0).collect();
     let values: [Value<'_>; 3] = [
         (&signed(wanted.worker.0), Type::INT8),
@@ -245,7 +248,7 @@ pub(super) async fn news(connection: &mut Connection, wanted: &Wanted) -> Result
     let row = connection.query(sql, &values).await?.pop().ok_or_else(|| damaged("no news"))?;
     let (next_due, next_call) = (moment(&row, 0)?, moment(&row, 1)?);
     let nudged = if row.try_get(2)? { nudged(connection, wanted.worker).await? } else { vec![] };
-    Ok(News { nudged, next_due, next_call })
+    Ok(News { nudged, next_due, next_call, others_work: row.try_get(3)? })
 }
 
 /// The runs of this worker to which somebody else wrote; they count as told.

@@ -1,15 +1,16 @@
 //! Statements that change runs: many runs in one statement, each under its own guard (promise I7).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::desired::RecordChange;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::postgres::codec::{RUN, claim_uuid, index, micros, saga_id, signed, uuid};
-use crate::store::postgres::connect::{Connection, Trouble};
+use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::store::postgres::{read, records};
 use crate::store::{Appended, Claim, Head, NewRun, Spec, Started, Transition, WorkerId};
 
@@ -44,6 +45,25 @@ impl<'a> Rows<'a> {
             self.payloads.push(&row.payload);
             self.previous.push(&row.previous.0);
         }
+    }
+}
+
+impl Rows<'_> {
+    /// The columns, in the order in which the statements have them.
+    fn values(&self) -> [Value<'_>; 11] {
+        [
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.seqs, Type::INT8_ARRAY),
+            (&self.kinds, Type::TEXT_ARRAY),
+            (&self.steps, Type::INT4_ARRAY),
+            (&self.attempts, Type::INT4_ARRAY),
+            (&self.actors, Type::TEXT_ARRAY),
+            (&self.claims, Type::UUID_ARRAY),
+            (&self.fences, Type::INT8_ARRAY),
+            (&self.ats, Type::INT8_ARRAY),
+            (&self.payloads, Type::TEXT_ARRAY),
+            (&self.previous, Type::BYTEA_ARRAY),
+        ]
     }
 }
 
@@ -177,18 +197,8 @@ async fn insert(
         (&labels.0 as _, Type::UUID_ARRAY),
         (&labels.1 as _, Type::TEXT_ARRAY),
         (&labels.2 as _, Type::TEXT_ARRAY),
-        (&rows.ids as _, Type::UUID_ARRAY),
-        (&rows.seqs as _, Type::INT8_ARRAY),
-        (&rows.kinds as _, Type::TEXT_ARRAY),
-        (&rows.steps as _, Type::INT4_ARRAY),
-        (&rows.attempts as _, Type::INT4_ARRAY),
-        (&rows.actors as _, Type::TEXT_ARRAY),
-        (&rows.claims as _, Type::UUID_ARRAY),
-        (&rows.fences as _, Type::INT8_ARRAY),
-        (&rows.ats as _, Type::INT8_ARRAY),
-        (&rows.payloads as _, Type::TEXT_ARRAY),
-        (&rows.previous as _, Type::BYTEA_ARRAY),
     ];
+    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).collect();
     let accepted = connection.query(include_str!("start.sql"), &values).await?;
     accepted.iter().map(|row| Ok((saga_id(row, 0)?, row.try_get(1)?))).collect()
 }
@@ -216,23 +226,67 @@ pub(super) struct Appending {
     pub(super) transition: Transition,
 }
 
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Appended(Appended),
+    /// It closes what the run has provisioned, which takes a transaction; nothing was done yet.
+    Wide,
+}
+
 impl Appending {
-    /// Whether it concerns more than the run itself, and takes a transaction.
+    /// Whether it changes what runs have provisioned, or depends on that: it takes a transaction.
     pub(super) fn is_wide(&self) -> bool {
-        !self.transition.records.is_empty() || self.transition.sole_owner
+        let Transition { records, sole_owner, .. } = &self.transition;
+        *sole_owner || !records.iter().all(|record| matches!(record, RecordChange::Close { .. }))
+    }
+
+    /// The steps whose rows it closes, if they have any.
+    fn closing(&self) -> impl Iterator<Item = i32> {
+        self.transition.records.iter().filter_map(|record| match record {
+            RecordChange::Close { step, .. } => Some(index(*step)),
+            _ => None,
+        })
     }
 }
 
-/// Adds to many runs, to each of them once; says to which.
+/// Adds to many runs, to each of them once; says what became of each.
 pub(super) async fn append(
     connection: &mut Connection,
     all: &[Arc<Appending>],
-) -> Result<HashSet<SagaId>, Trouble> {
+) -> Result<Vec<End>, Trouble> {
+    let ends = match all {
+        [one] => append_one(connection, one).await?,
+        many => append_many(connection, many, true).await?,
+    };
+    let end = |one: &Arc<Appending>| match ends.get(&one.id) {
+        Some(true) => End::Appended(Appended::Applied),
+        Some(false) => End::Wide,
+        None => End::Appended(Appended::Refused),
+    };
+    Ok(all.iter().map(end).collect())
+}
+
+/// To which it was added, and which were left alone as they close something.
+type Ends = HashMap<SagaId, bool>;
+
+fn ends(rows: &[tokio_postgres::Row]) -> Result<Ends, Trouble> {
+    rows.iter().map(|row| Ok((saga_id(row, 0)?, row.try_get(1)?))).collect()
+}
+
+/// `looking`: whether what they close is looked at first.
+async fn append_many(
+    connection: &mut Connection,
+    all: &[Arc<Appending>],
+    looking: bool,
+) -> Result<Ends, Trouble> {
     let (mut heads, mut rows) = (Heads::default(), Rows::default());
     let mut claims: Vec<Option<Uuid>> = Vec::with_capacity(all.len());
     let (mut releases, mut orphans) = (Vec::new(), Vec::new());
     let (mut fences, mut lens) = (Vec::new(), Vec::new());
-    for Appending { id, claim, transition } in all.iter().map(|one| &**one) {
+    let mut closing: (Vec<Uuid>, Vec<i32>) = Default::default();
+    for one in all {
+        let Appending { id, claim, transition } = &**one;
         heads.add(*id, &transition.head);
         rows.add(*id, &transition.rows);
         claims.push(claim.as_ref().map(|claim| claim_uuid(claim.id)));
@@ -240,6 +294,10 @@ pub(super) async fn append(
         releases.push(transition.release);
         orphans.push(transition.orphan);
         lens.push(signed(transition.expected_len));
+        for step in one.closing().filter(|_| looking) {
+            closing.0.push(uuid(*id));
+            closing.1.push(step);
+        }
     }
     let values = [
         (&heads.ids as _, Type::UUID_ARRAY),
@@ -261,20 +319,46 @@ pub(super) async fn append(
         (&claims as _, Type::UUID_ARRAY),
         (&fences as _, Type::INT8_ARRAY),
         (&lens as _, Type::INT8_ARRAY),
-        (&rows.ids as _, Type::UUID_ARRAY),
-        (&rows.seqs as _, Type::INT8_ARRAY),
-        (&rows.kinds as _, Type::TEXT_ARRAY),
-        (&rows.steps as _, Type::INT4_ARRAY),
-        (&rows.attempts as _, Type::INT4_ARRAY),
-        (&rows.actors as _, Type::TEXT_ARRAY),
-        (&rows.claims as _, Type::UUID_ARRAY),
-        (&rows.fences as _, Type::INT8_ARRAY),
-        (&rows.ats as _, Type::INT8_ARRAY),
-        (&rows.payloads as _, Type::TEXT_ARRAY),
-        (&rows.previous as _, Type::BYTEA_ARRAY),
     ];
-    let applied = connection.query(include_str!("append.sql"), &values).await?;
-    applied.iter().map(|row| saga_id(row, 0)).collect()
+    let closing = [(&closing.0 as _, Type::UUID_ARRAY), (&closing.1 as _, Type::INT4_ARRAY)];
+    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).chain(closing).collect();
+    ends(&connection.query(include_str!("append.sql"), &values).await?)
+}
+
+async fn append_one(connection: &mut Connection, one: &Appending) -> Result<Ends, Trouble> {
+    let Appending { id, claim, transition } = one;
+    let head = &transition.head;
+    let mut rows = Rows::default();
+    rows.add(*id, &transition.rows);
+    let closing: Vec<i32> = one.closing().collect();
+    let (started, finished) = (micros(head.started_at), micros(head.finished_at));
+    let (wake, call) = (micros(head.wake_at), micros(head.call_at));
+    let claim_id = claim.as_ref().map(|claim| claim_uuid(claim.id));
+    let fence = claim.as_ref().map_or(0, |claim| signed(claim.fence));
+    let values = [
+        (&uuid(*id) as _, Type::UUID),
+        (&head.status.name() as _, Type::TEXT),
+        (&index(head.current_step) as _, Type::INT4),
+        (&head.steps as _, Type::TEXT),
+        (&head.cancel_requested as _, Type::BOOL),
+        (&head.error as _, Type::TEXT),
+        (&head.parked as _, Type::TEXT),
+        (&head.attention as _, Type::BOOL),
+        (&started as _, Type::INT8),
+        (&finished as _, Type::INT8),
+        (&signed(head.len) as _, Type::INT8),
+        (&head.hash.0.as_slice() as _, Type::BYTEA),
+        (&wake as _, Type::INT8),
+        (&call as _, Type::INT8),
+        (&transition.release as _, Type::BOOL),
+        (&transition.orphan as _, Type::BOOL),
+        (&claim_id as _, Type::UUID),
+        (&fence as _, Type::INT8),
+        (&signed(transition.expected_len) as _, Type::INT8),
+    ];
+    let closing = [(&closing as _, Type::INT4_ARRAY)];
+    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).chain(closing).collect();
+    ends(&connection.query(include_str!("append_one.sql"), &values).await?)
 }
 
 /// Adds to one run, and changes what it has provisioned, in a transaction.
@@ -291,7 +375,7 @@ pub(super) async fn append_wide(
         }
     }
     if !records::take(connection, &transition.records).await?
-        || append(connection, std::slice::from_ref(appending)).await?.is_empty()
+        || append_many(connection, std::slice::from_ref(appending), false).await?.is_empty()
     {
         return Ok(Appended::Refused);
     }

@@ -73,7 +73,9 @@ pub(super) fn news(connection: &Connection, wanted: &Wanted) -> rusqlite::Result
     let news = connection.prepare_cached(sql)?;
     let (next_due, next_call) =
         { news }.query_row(lists, |row| Ok((moment(row, 0)?, moment(row, 1)?)))?;
-    Ok(News { nudged: nudged(connection, wanted.worker)?, next_due, next_call })
+    // One process works at a time.
+    let others_work = false;
+    Ok(News { nudged: nudged(connection, wanted.worker)?, next_due, next_call, others_work })
 }
 
 /// How many runs somebody owns.

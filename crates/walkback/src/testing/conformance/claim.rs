@@ -281,3 +281,14 @@ pub(super) async fn a_worker_is_listed_with_what_it_knows_and_has(store: Under) 
     must(store.retire(WORKER).await);
     assert!(must(store.workers().await).is_empty());
 }
+
+pub(super) async fn news_tell_whether_others_work(store: Under) {
+    owned(&*store, spec()).await;
+    assert!(!news_of(&*store, WORKER).await.others_work);
+    if matches!(enlisted(&*store, WorkerId(8)).await, Enlisted::Taken(_)) {
+        return;
+    }
+    assert!(news_of(&*store, WorkerId(8)).await.others_work);
+    must(store.retire(WORKER).await);
+    assert!(!news_of(&*store, WorkerId(8)).await.others_work);
+}

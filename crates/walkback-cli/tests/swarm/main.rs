@@ -1,0 +1,173 @@
+//! T5: worker processes on one PostgreSQL server, killed with -9 and stopped for longer than their
+//! lease again and again, under load.
+//!
+//! Every body appends to a record outside the store, so that the judge need not trust the engine.
+
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use walkback::engine::Asked;
+use walkback::store::Filter;
+use walkback::testing::Chance;
+use walkback::testing::postgres::Server;
+use walkback::{
+    Engine, Error, Order, PostgresStore, Registry, SagaId, Status, Steps, clock::Clock,
+    clock::SystemClock, time::Timestamp,
+};
+
+#[path = "../kill/script.rs"]
+mod script;
+mod watch;
+mod worker;
+
+use script::body;
+use watch::Watch;
+use worker::Worker;
+
+/// Workers at once.
+const WORKERS: usize = 4;
+/// Runs in flight at once.
+const AT_ONCE: usize = 60;
+/// Kills with a body under way, and stops; spread over a minute.
+const KILLS: usize = 55;
+const STOPS: usize = 22;
+const BETWEEN: Duration = Duration::from_millis(760);
+/// How long a worker stands still: longer than its lease.
+const STILL: Duration = Duration::from_millis(3_500);
+
+/// One of three kinds: completes, fails at its end, or is cancelled soon after it was started.
+fn order(folder: &Path, number: usize) -> Order {
+    let step = |name: &str| body(folder, name);
+    let steps = Steps::new().then(step("first")).then_all([step("left"), step("right")]);
+    let mut steps = steps.then(step("after"));
+    if number % 3 == 1 {
+        steps = steps.then("fail");
+    }
+    Order::list("swarm", steps).label("number", number.to_string())
+}
+
+/// The load: so many runs in flight, and every third one cancelled.
+struct Load {
+    engine: Engine,
+    started: usize,
+    /// Cancelled when the load is topped up next.
+    to_cancel: Vec<SagaId>,
+}
+
+impl Load {
+    async fn top_up(&mut self, folder: &Path) {
+        let asked = Asked { actor: "swarm".to_owned(), reason: None };
+        for id in std::mem::take(&mut self.to_cancel) {
+            match self.engine.cancel_saga(id, &asked).await {
+                Ok(_) | Err(Error::DoesNotFit { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let statuses = vec![Status::Pending, Status::Running, Status::Compensating];
+        let filter = Filter { statuses, limit: AT_ONCE, ..Filter::default() };
+        for _ in self.engine.find_sagas(filter).await.unwrap().len()..AT_ONCE {
+            let started = self.engine.start_saga(order(folder, self.started)).await.unwrap();
+            if self.started % 3 == 2 {
+                self.to_cancel.push(started.id);
+            }
+            self.started += 1;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_run_ends_whole_whoever_of_many_is_killed_or_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    script::write_script(folder.path());
+    let url = Server::shared().place();
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let engine = Engine::new(Registry::with_builtins(), store).unwrap();
+    let mut load = Load { engine: engine.clone(), started: 0, to_cancel: Vec::new() };
+    let (mut watch, mut chance) = (Watch::new(folder.path()), Chance::new(5));
+    let mut number = 0;
+    let mut spawn = || {
+        number += 1;
+        Worker::spawn(&url, number)
+    };
+    let mut workers: Vec<Worker> = (0..WORKERS).map(|_| spawn()).collect();
+    let mut deaths: Vec<(Timestamp, Vec<SagaId>)> = Vec::new();
+    let (begun, mut stops) = (Instant::now(), 0);
+    while deaths.len() < KILLS {
+        let next = Instant::now() + BETWEEN;
+        if stops * KILLS < deaths.len() * STOPS && workers[chance.index(WORKERS)].stop(STILL) {
+            stops += 1;
+        }
+        loop {
+            load.top_up(folder.path()).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            let at = chance.index(WORKERS);
+            let hit = watch.under_way(workers[at].number);
+            if Instant::now() > next && !hit.is_empty() && !workers[at].is_still() {
+                deaths.push((SystemClock.now(), hit));
+                std::mem::replace(&mut workers[at], spawn()).kill();
+                break;
+            }
+        }
+    }
+    let took = begun.elapsed();
+    for worker in workers {
+        worker.go_on();
+        worker.end();
+    }
+    Worker::until_idle(&url, number + 1).await;
+    println!(
+        "{WORKERS} workers, {} kills with a body under way and {stops} stops in {took:?}, {} runs",
+        deaths.len(),
+        load.started
+    );
+    takeovers(&engine, &deaths).await;
+    judge(&load, folder.path()).await;
+}
+
+/// Tells how long it took from a kill to the next row of the runs that it hit.
+async fn takeovers(engine: &Engine, deaths: &[(Timestamp, Vec<SagaId>)]) {
+    let mut took: Vec<Duration> = Vec::new();
+    for (moment, hit) in deaths {
+        for id in hit {
+            let rows = engine.ledger(*id, 0).await.unwrap();
+            took.extend(rows.iter().find(|row| row.at > *moment).map(|row| row.at.since(*moment)));
+        }
+    }
+    took.sort_unstable();
+    let at = |part: usize| took[(took.len() * part / 100).min(took.len() - 1)];
+    println!(
+        "from a kill to the run's next row: p50 {:?}, p99 {:?}, {} runs",
+        at(50),
+        at(99),
+        took.len()
+    );
+}
+
+async fn judge(load: &Load, folder: &Path) {
+    let all = Filter { limit: usize::MAX, ..Filter::default() };
+    let sagas = load.engine.list_sagas(all).await.unwrap();
+    assert_eq!(sagas.len(), load.started, "starts that were acknowledged are lost");
+    let mut ends: BTreeMap<(&str, usize), usize> = BTreeMap::new();
+    for saga in &sagas {
+        let kind = saga.labels["number"].parse::<usize>().unwrap() % 3;
+        *ends.entry((saga.status.name(), kind)).or_default() += 1;
+        let expected = match (kind, saga.cancel_requested) {
+            (0, false) | (2, false) => Status::Completed,
+            _ => Status::RolledBack,
+        };
+        assert_eq!(saga.status, expected, "{}: {saga:?}", saga.id);
+        let left = script::made(folder, saga.id);
+        let bodies = if expected == Status::Completed { 4 } else { 0 };
+        assert_eq!(left, bodies, "{} left files behind, or made too few", saga.id);
+    }
+    let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
+    let effects = Box::new(std::io::BufReader::new(effects));
+    let report = walkback::verify::verify(load.engine.store(), None, Some(effects)).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    println!("ends (by kind: completes, fails, is cancelled): {ends:?}");
+    println!("verify: {} runs, {} rows, {} late", report.runs, report.rows, report.late.len());
+}
