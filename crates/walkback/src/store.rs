@@ -417,7 +417,7 @@ impl Lease {
     pub const fn time(self) -> Duration {
         match self {
             Self::Usual => Duration::from_secs(6),
-            Self::Fast => Duration::from_millis(2_000),
+            Self::Fast => Duration::from_secs(2),
         }
     }
 }

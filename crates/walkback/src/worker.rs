@@ -308,11 +308,11 @@ impl Foreman<'_> {
         let later = (self.look_after * 2).min(self.worker.look_most);
         self.look_after = if quiet { later } else { LOOK };
         self.look_at = now.plus(self.look_after);
-        self.take_in(news);
+        self.take_in(&news);
         Ok(())
     }
 
-    fn take_in(&mut self, news: News) {
+    fn take_in(&mut self, news: &News) {
         for nudge in news.nudged.iter().filter_map(|id| self.nudges.get(id)) {
             nudge.notify_one();
         }
@@ -354,7 +354,7 @@ impl Foreman<'_> {
             }
         }
         let news = engine.store.news(self.wanted(0)).await?;
-        self.take_in(news);
+        self.take_in(&news);
         self.may_be_due = false;
         Ok(())
     }

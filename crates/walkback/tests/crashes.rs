@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls};
 use walkback::describe::SagaView;
 use walkback::store::{Answer, Coordination, Store, WorkerId};
 use walkback::testing::postgres::Server;
@@ -79,31 +81,27 @@ impl Place for File {
 /// on its server.
 struct Schema {
     url: String,
-    sql: tokio::sync::OnceCell<tokio_postgres::Client>,
+    /// A connection of its own, and the task that serves it.
+    sql: OnceCell<(Client, JoinSet<()>)>,
 }
 
 impl Schema {
     fn new() -> Self {
-        Self { url: Server::shared().place(), sql: tokio::sync::OnceCell::new() }
+        Self { url: Server::shared().place(), sql: OnceCell::new() }
     }
 
     async fn empty(&self) {
         let connect = || async {
             let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client
+            let mut task = JoinSet::new();
+            task.spawn(async move { connection.await.unwrap() });
+            (client, task)
         };
-        let tables = [
-            "run_specs",
-            "run_heads",
-            "run_labels",
-            "ledger_rows",
-            "workers",
-            "cloud_provisioned",
-            "cloud_resources",
-        ];
-        let delete: String = tables.iter().map(|table| format!("DELETE FROM {table};")).collect();
-        self.sql.get_or_init(connect).await.batch_execute(&delete).await.unwrap();
+        let (client, _) = self.sql.get_or_init(connect).await;
+        let delete = "DELETE FROM run_specs; DELETE FROM run_heads; DELETE FROM run_labels; \
+                      DELETE FROM ledger_rows; DELETE FROM workers; DELETE FROM cloud_provisioned; \
+                      DELETE FROM cloud_resources";
+        client.batch_execute(delete).await.unwrap();
     }
 }
 

@@ -9,7 +9,11 @@ use serde_json::Value;
 use walkback::{Engine, Order, Registry, SagaId, SqliteStore, Steps};
 
 /// An empty folder; gone when it is dropped.
-pub(crate) struct Desk(PathBuf);
+pub(crate) struct Desk {
+    folder: PathBuf,
+    /// The store, if it is not the usual file.
+    store: Option<String>,
+}
 
 /// What the command did.
 #[derive(Debug)]
@@ -26,15 +30,22 @@ impl Desk {
         let name = format!("walkback-cli-{}-{number}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
+        Self { folder: dir, store: None }
+    }
+
+    /// The same with this store.
+    pub(crate) fn with_store(url: &str) -> Self {
+        let mut desk = Self::new();
+        desk.store = Some(url.to_owned());
+        desk
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
-        let file = self.0.join(name);
+        let file = self.folder.join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
     }
@@ -42,12 +53,16 @@ impl Desk {
     /// The command with nothing of the caller's environment that it reads.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walkback"));
-        command.args(args).current_dir(&self.0).stdin(Stdio::null());
-        let read = |name: &str| name.starts_with("WALKBACK_") || name.starts_with("DIGITALOCEAN_");
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        let read =
+            |name: &str| ["WALKBACK_", "DIGITALOCEAN_", "PG"].iter().any(|of| name.starts_with(of));
         for (name, _) in std::env::vars().filter(|(name, _)| read(name)) {
             command.env_remove(name);
         }
-        command.env("XDG_CONFIG_HOME", self.0.join("xdg"));
+        if let Some(store) = &self.store {
+            command.env("WALKBACK_STORE", store);
+        }
+        command.env("XDG_CONFIG_HOME", self.folder.join("xdg"));
         command.env("USER", "ada");
         command
     }
@@ -69,7 +84,7 @@ impl Desk {
         let steps: Steps = serde_json::from_str(steps).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let store = SqliteStore::open(self.0.join("walkback.db")).unwrap();
+            let store = SqliteStore::open(self.folder.join("walkback.db")).unwrap();
             let engine = Engine::new(Registry::with_builtins(), store).unwrap();
             engine.start_saga(Order::list("adhoc", steps)).await.unwrap().id
         })
@@ -84,7 +99,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
+        std::fs::remove_dir_all(&self.folder).ok();
     }
 }
 
@@ -126,7 +141,7 @@ pub(crate) fn stable(text: &str) -> String {
 }
 
 fn stable_word(word: &str) -> String {
-    let core = word.trim_matches(|c| matches!(c, '(' | ')' | ',' | ':' | '`'));
+    let core = word.trim_matches(|c| matches!(c, '(' | ')' | ',' | ':' | '`' | '"'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let shape: String = core.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let unit = core.strip_suffix("ms").or_else(|| core.strip_suffix('s')).unwrap_or_default();
@@ -134,6 +149,8 @@ fn stable_word(word: &str) -> String {
         "ID----------------------------------"
     } else if shape == "0000-00-00" {
         "DAY-------"
+    } else if shape.starts_with("0000-00-00T00:00:00") {
+        "MOMENT"
     } else if shape.starts_with("00:00:00") {
         "TIME"
     } else if digits(&unit.replace('.', "")) {

@@ -12,6 +12,7 @@ mod help;
 mod hook;
 mod interrupt;
 mod operator;
+mod postgres;
 mod prune;
 mod reading;
 mod run;

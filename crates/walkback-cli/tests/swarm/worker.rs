@@ -1,7 +1,9 @@
 //! A worker process that can be killed, and stopped for a while.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 pub(crate) struct Worker {
     process: Child,
@@ -35,6 +37,7 @@ impl Worker {
     }
 
     /// Stops it; a thread lets it go on after so long. Not if it stands still already.
+    #[expect(clippy::disallowed_methods, reason = "a thread that does nothing but wait")]
     pub(crate) fn stop(&mut self, time: Duration) -> bool {
         if self.is_still() {
             return false;

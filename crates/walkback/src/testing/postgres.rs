@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -133,6 +134,30 @@ impl Server {
     /// What psql says.
     pub fn tell(&self, sql: &str) -> Result<String, String> {
         tell(&self.url, sql)
+    }
+
+    /// Has `pg_ctl` do this with the server (`["-m", "fast", "stop"]`, `["start"]`, `["reload"]`).
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn control(&self, what: &[&str]) -> Result<(), String> {
+        let bin = installed()?;
+        let (folder, port) = (self.folder.display(), self.port);
+        let options = format!("-p {port} -k {folder}/run -c listen_addresses=127.0.0.1");
+        let mut control = Command::new(bin.join("pg_ctl"));
+        if rustix::process::getuid().is_root() {
+            let owner = std::fs::metadata(self.folder.join("data")).map_err(|e| e.to_string())?;
+            control = Command::new("setpriv");
+            let (user, group) = (owner.uid(), owner.gid());
+            control.arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
+            control.arg("--clear-groups").arg(bin.join("pg_ctl"));
+        }
+        control.arg("-D").arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+        control.args(["-w", "-o", &options]).args(what).current_dir(&self.folder);
+        // What it starts keeps its outputs, so that they must not be pipes.
+        control.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = control.status().map_err(|error| error.to_string())?;
+        if ended.success() { Ok(()) } else { Err(format!("pg_ctl {what:?}: {ended}")) }
     }
 
     /// The folder of the server, with `data` and `log` in it.

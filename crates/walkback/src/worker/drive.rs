@@ -24,6 +24,8 @@ use crate::worker::transition::Draft;
 
 /// How long bodies may take to return when the worker leaves, before they are dropped.
 const HAND_OVER_GRACE: Duration = Duration::from_secs(1);
+/// A commit that took longer than this may have outlived the claim that it was made under.
+const STALL: Duration = Duration::from_secs(1);
 
 /// A claimed run and everything that is under way for it.
 pub(super) struct Drive {
@@ -108,9 +110,14 @@ impl Drive {
                 return self.hand_over().await;
             }
             self.find_quiet().await;
+            let begun = self.engine.clock.now();
             let Some((starts, released)) = self.commit(Occasion::Go).await? else {
                 return Ok(End::Lost);
             };
+            let stalled = self.engine.clock.now().since(begun) > STALL;
+            if stalled && !starts.is_empty() && !self.still_owns().await? {
+                return Ok(End::Lost);
+            }
             if released {
                 return Ok(End::Released(self.run.wake_at()));
             }
@@ -199,6 +206,13 @@ impl Drive {
         Ok(())
     }
 
+    /// Whether the run is still ours. Asked where a commit took so long that this process may have been
+    /// stopped: others may have taken over since, and a body that begins now would be late.
+    async fn still_owns(&self) -> Result<bool, Error> {
+        let stored = self.engine.store.load(self.run.spec.id).await?;
+        Ok(stored.is_some_and(|stored| stored.owner == Some(self.claim.id())))
+    }
+
     fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
         let now = self.engine.clock.now();
         let mut draft = Draft::new(&mut self.run, &self.engine.registry, &self.claim, now);
@@ -252,7 +266,7 @@ impl Drive {
     /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
     async fn write(&self, transition: Transition) -> Result<Written, Error> {
         let last = transition.rows.last().map(|row| (row.seq, row.hash(self.run.spec.id)));
-        let released = transition.release;
+        let (released, known) = (transition.release, transition.expected_len);
         match self.engine.store.append(&self.claim, transition).await {
             Ok(Appended::Applied) => return Ok(Written::Applied),
             Ok(Appended::Refused) => {}
@@ -262,9 +276,12 @@ impl Drive {
             }
             Err(error) => warn!(%error, "a commit has no answer; reading back"),
         }
-        let Some(stored) = self.engine.store.load(self.run.spec.id).await? else {
-            return Ok(Written::Lost);
-        };
+        let stored = self.engine.store.load(self.run.spec.id).await?;
+        if stored.as_ref().is_none_or(|stored| stored.head.len < known) {
+            let saga = self.run.spec.id;
+            warn!(%saga, "the store's history went backwards; what was known of this saga is dropped");
+        }
+        let Some(stored) = stored else { return Ok(Written::Lost) };
         let there = last.is_some_and(|(seq, hash)| {
             let row = stored.rows.iter().find(|row| row.seq == seq);
             row.is_some_and(|row| row.hash(self.run.spec.id) == hash)

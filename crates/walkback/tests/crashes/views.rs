@@ -56,7 +56,8 @@ fn value(of: ValueRef<'_>, name: &str) -> Value {
 pub(crate) fn agree_on_server(url: &str, saga: &SagaView) {
     let read = async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connection);
         let all = async |sql: &str| -> Vec<Value> {
             let sql = format!("SELECT row_to_json(shown)::text FROM ({sql}) AS shown");
             let rows = client.query(&sql, &[]).await.unwrap();

@@ -23,7 +23,7 @@ use crate::store::{Answer, StoreError};
 const CONNECTIONS: usize = 8;
 /// How long a statement may take. One that waits for an absent standby takes for ever, whatever the
 /// server's own limits are; what became of it is unknown then.
-const STATEMENT: Duration = Duration::from_secs(60);
+const STATEMENT: Duration = Duration::from_mins(1);
 /// How long to wait for a server that was there and is away.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Between two looks whether it is back: at first, and at most.
@@ -193,14 +193,13 @@ impl Database {
         })
     }
 
-    /// Does `work` in a transaction of several statements; again, if another one's lock made it
-    /// fail. It is done even if nobody awaits it.
+    /// Does `work` in a transaction of several statements; again, if another one's lock made it fail.
     pub(super) fn transact<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Send + Sync + 'static,
     ) -> Answer<'static, T> {
         let database = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        Box::pin(async move {
             for _ in 1..TRIES {
                 match Self::try_transact(&database, &work).await {
                     Err(Trouble::Server(error)) if contended(&error) => {}
@@ -209,9 +208,7 @@ impl Database {
                 tokio::time::sleep(PAUSE.0).await;
             }
             Self::try_transact(&database, &work).await.map_err(|trouble| trouble.told(&database))
-        });
-        let database = Arc::clone(self);
-        Box::pin(async move { task.await.map_err(|error| database.unusable(error))? })
+        })
     }
 
     /// Does `work`, which is one statement that changes something; again, if nothing came of it
@@ -312,13 +309,11 @@ fn away(error: &Error) -> bool {
 
 /// An error with what caused it, as the first says little.
 fn told(error: &Error) -> String {
-    match error.as_db_error() {
-        Some(said) => format!("{}: {} ({})", said.severity(), said.message(), said.code().code()),
-        None => {
-            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-            format!("{error}{}", cause.unwrap_or_default())
-        }
+    if let Some(said) = error.as_db_error() {
+        return format!("{}: {} ({})", said.severity(), said.message(), said.code().code());
     }
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 impl Connection {

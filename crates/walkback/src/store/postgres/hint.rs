@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_postgres::AsyncMessage;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::postgres::connect::Database;
 
@@ -29,8 +29,8 @@ pub(super) struct Hints {
 
 #[derive(Default)]
 struct Tasks {
-    tell: Option<AbortOnDropHandle<()>>,
-    listen: Option<AbortOnDropHandle<()>>,
+    tell: Option<JoinSet<()>>,
+    listen: Option<JoinSet<()>>,
 }
 
 impl Hints {
@@ -54,7 +54,7 @@ impl Hints {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if tasks.listen.is_none() && !self.deaf.load(Ordering::SeqCst) {
             let (database, heard) = (Arc::clone(&self.database), Arc::clone(&self.heard));
-            tasks.listen = Some(AbortOnDropHandle::new(tokio::spawn(listen(database, heard))));
+            tasks.listen.get_or_insert_default().spawn(listen(database, heard));
         }
         Arc::clone(&self.heard)
     }
@@ -79,16 +79,16 @@ impl Hints {
         }
         self.later.notify_one();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.tell.get_or_insert_with(|| {
+        if tasks.tell.is_none() {
             let (database, later) = (Arc::clone(&self.database), Arc::clone(&self.later));
-            AbortOnDropHandle::new(tokio::spawn(async move {
+            tasks.tell.get_or_insert_default().spawn(async move {
                 loop {
                     later.notified().await;
                     tokio::time::sleep(SELDOM).await;
                     notify(&database).await;
                 }
-            }))
-        });
+            });
+        }
     }
 }
 
@@ -103,17 +103,16 @@ async fn notify(database: &Arc<Database>) {
 async fn listen(database: Arc<Database>, heard: Arc<Notify>) {
     loop {
         if let Ok((client, mut connection)) = database.alone().await {
-            let asked = tokio::spawn(async move {
-                client.batch_execute("LISTEN walkback").await.ok();
-                client
-            });
-            let mut next = std::future::poll_fn(|context| connection.poll_message(context));
-            while let Some(Ok(message)) = (&mut next).await {
-                if matches!(message, AsyncMessage::Notification(_)) {
-                    heard.notify_one();
+            let listening = async {
+                let mut next = std::future::poll_fn(|context| connection.poll_message(context));
+                while let Some(Ok(message)) = (&mut next).await {
+                    if matches!(message, AsyncMessage::Notification(_)) {
+                        heard.notify_one();
+                    }
                 }
-            }
-            asked.abort();
+            };
+            // What comes of the one shows in the other, which ends when the connection does.
+            let (_, ()) = tokio::join!(client.batch_execute("LISTEN walkback"), listening);
         }
         tokio::time::sleep(AGAIN).await;
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::id::SagaId;
 use crate::store::postgres::codec::damaged;
@@ -82,8 +83,14 @@ pub(super) struct Lane<J: Job> {
     database: Arc<Database>,
     room: Arc<Semaphore>,
     /// Begun with the first job that has to wait, where there is a runtime.
-    jobs: OnceLock<mpsc::UnboundedSender<Waiting<J>>>,
+    queue: OnceLock<Queue<J>>,
     waiting: Arc<AtomicUsize>,
+}
+
+/// What has to wait, and the task that sees to it; that ends with the lane.
+struct Queue<J: Job> {
+    jobs: mpsc::UnboundedSender<Waiting<J>>,
+    _task: JoinSet<()>,
 }
 
 /// A job, and who waits for it.
@@ -94,12 +101,11 @@ struct Waiting<J: Job> {
 
 impl<J: Job> Lane<J> {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        let (room, jobs) = (Arc::new(Semaphore::new(J::AT_ONCE)), OnceLock::new());
-        Self { database, room, jobs, waiting: Arc::default() }
+        let (room, queue) = (Arc::new(Semaphore::new(J::AT_ONCE)), OnceLock::new());
+        Self { database, room, queue, waiting: Arc::default() }
     }
 
     /// Does it, at once where nothing else is on its way, and otherwise with all that waits then.
-    /// What was sent is done even if nobody awaits it.
     pub(super) async fn submit(&self, job: Arc<J>) -> Result<J::End, StoreError> {
         // Nobody is overtaken, and no task has to be woken: for a single saga that is half the time.
         if self.waiting.load(Ordering::SeqCst) == 0
@@ -107,11 +113,12 @@ impl<J: Job> Lane<J> {
         {
             return alone(&self.database, job).await;
         }
-        let jobs = self.jobs.get_or_init(|| {
+        let queue = self.queue.get_or_init(|| {
             let (jobs, inbox) = mpsc::unbounded_channel();
             let (room, waiting) = (Arc::clone(&self.room), Arc::clone(&self.waiting));
-            tokio::spawn(work(Arc::clone(&self.database), inbox, room, waiting));
-            jobs
+            let mut task = JoinSet::new();
+            task.spawn(work(Arc::clone(&self.database), inbox, room, waiting));
+            Queue { jobs, _task: task }
         });
         let (asker, answer) = oneshot::channel();
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -119,7 +126,7 @@ impl<J: Job> Lane<J> {
             place: self.database.place.to_string(),
             why: "the runtime that it was used in first has ended".to_owned(),
         };
-        jobs.send(Waiting { job, asker }).map_err(|_| gone())?;
+        queue.jobs.send(Waiting { job, asker }).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -130,14 +137,15 @@ async fn work<J: Job>(
     room: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 ) {
-    let mut left: Vec<Waiting<J>> = Vec::new();
+    let (mut left, mut under_way) = (Vec::new(), JoinSet::new());
     loop {
+        while under_way.try_join_next().is_some() {}
         if left.is_empty() {
-            let Some(first) = inbox.recv().await else { return };
+            let Some(first) = inbox.recv().await else { break };
             left.push(first);
         }
         // Only now is taken what came meanwhile: nothing waits for a statement that could go.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
         while left.len() < MOST.0
             && let Ok(next) = inbox.try_recv()
         {
@@ -146,11 +154,12 @@ async fn work<J: Job>(
         let batch = take(&mut left);
         waiting.fetch_sub(batch.len(), Ordering::SeqCst);
         let database = Arc::clone(&database);
-        tokio::spawn(async move {
+        under_way.spawn(async move {
             commit(&database, batch).await;
             drop(permit);
         });
     }
+    under_way.join_all().await;
 }
 
 /// What goes in one statement: no run twice, and not too much at once.

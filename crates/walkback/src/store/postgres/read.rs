@@ -109,7 +109,9 @@ pub(super) async fn list(
         sql.push_str(parts.next().unwrap_or_default());
         for (part, value) in parts.zip(with) {
             values.push(value);
-            sql.push_str(&format!("${}{part}", values.len()));
+            sql.push('$');
+            sql.push_str(&values.len().to_string());
+            sql.push_str(part);
         }
     };
     if !filter.statuses.is_empty() {
@@ -139,7 +141,7 @@ pub(super) async fn list(
         fit("s.id < $", vec![(Box::new(uuid(after)), Type::UUID)]);
     }
     values.push((Box::new(limit(filter.limit)), Type::INT8));
-    sql.push_str(&format!(" ORDER BY s.id DESC LIMIT ${}", values.len()));
+    let sql = format!("{sql} ORDER BY s.id DESC LIMIT ${}", values.len());
     let values: Vec<(&(dyn ToSql + Sync), Type)> =
         values.iter().map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone())).collect();
     connection.query(&sql, &values).await?.iter().map(|row| saga_id(row, 0)).collect()

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::id::SagaId;
@@ -24,7 +24,7 @@ const BEATS: u32 = 4;
 /// Says that a worker lives, until it is dropped.
 pub(super) struct Keeper {
     lost: Arc<AtomicBool>,
-    _task: AbortOnDropHandle<()>,
+    _task: JoinSet<()>,
 }
 
 impl Keeper {
@@ -36,8 +36,9 @@ impl Keeper {
         hint: Arc<Notify>,
     ) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
-        let keeping = keep(database, worker, lease, Arc::clone(&lost), hint);
-        Self { lost, _task: AbortOnDropHandle::new(tokio::spawn(keeping)) }
+        let mut task = JoinSet::new();
+        task.spawn(keep(database, worker, lease, Arc::clone(&lost), hint));
+        Self { lost, _task: task }
     }
 
     /// Whether it was taken for dead.

@@ -1,0 +1,224 @@
+//! The same commands on a PostgreSQL server: the same results, and what goes wrong there.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use walkback::testing::postgres::Server;
+
+use crate::desk::{Desk, Ran};
+
+/// What is said one after another; `ID` is the saga that the last `start` or `run` made.
+const COMMANDS: &[&[&str]] = &[
+    &["list"],
+    &["run", "--steps", "echo,echo,echo", "--input", r#"{"message":"hello"}"#, "--key", "k"],
+    &["run", "--steps", "echo,echo,echo", "--input", r#"{"message":"hello"}"#, "--key", "k"],
+    &["run", "--steps", "echo,echo", "--key", "k"],
+    &["show", "ID"],
+    &["ledger", "ID"],
+    &["diff", "ID", "1", "3"],
+    &["cancel", "ID"],
+    &["rollback", "ID", "--reason", "ordered twice"],
+    &["work", "--until-idle"],
+    &["show", "ID"],
+    &["explain", "ID"],
+    &["run", "--steps", "echo,fail", "--label", "tenant=a"],
+    &["retry", "ID"],
+    &["start", "--steps", "echo", "--label", "tenant=b", "--priority", "3"],
+    &["pause", "ID"],
+    &["attention"],
+    &["explain", "ID"],
+    &["resume", "ID", "--set", r#"{"message":"again"}"#],
+    &["work", "--until-idle"],
+    &["show", "ID"],
+    &["start", "--steps", "echo,nothing"],
+    &["start", "--steps", "echo", "--input", "[1]"],
+    &["list", "--label", "tenant=b"],
+    &["list", "--status", "rolled_back"],
+    &["workers"],
+    &["upgrade-check"],
+    &["provisioned"],
+    &["resources"],
+    &["prune", "--older-than", "0s", "--yes"],
+    &["show", "ID"],
+    &["list"],
+];
+
+/// Says everything; answers what was said to it.
+fn say_all(desk: &Desk) -> Vec<(i32, String, String)> {
+    let mut id = String::new();
+    let mut said = Vec::new();
+    for command in COMMANDS {
+        let args: Vec<&str> =
+            command.iter().map(|word| if *word == "ID" { &*id } else { word }).collect();
+        let ran = desk.run(&args);
+        if matches!(command[0], "start" | "run") && ran.code < 2 {
+            let listed = desk.run(&["list", "--json"]).json();
+            listed[0]["id"].as_str().unwrap().clone_into(&mut id);
+        }
+        said.push((ran.code, ran.stable(), crate::desk::stable(&ran.err)));
+    }
+    said
+}
+
+#[test]
+fn every_command_says_the_same_on_a_server_as_on_a_file() {
+    let (file, server) = (Desk::new(), Desk::with_store(&Server::shared().place()));
+    for ((command, file), server) in COMMANDS.iter().zip(say_all(&file)).zip(say_all(&server)) {
+        let plain = |text: String| {
+            let place = "postgres://walkback@127.0.0.1:";
+            let words = text.split(' ').map(|word| match word.find(place) {
+                Some(_) => "STORE",
+                None if word.contains("sqlite:walkback.db") => "STORE",
+                None if word.len() > 2 && word.bytes().all(|b| b.is_ascii_digit()) => "PROCESS",
+                None => word,
+            });
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let (file, server) =
+            ((file.0, plain(file.1), plain(file.2)), (server.0, plain(server.1), plain(server.2)));
+        assert_eq!(file, server, "{command:?}");
+    }
+    assert_eq!(server.run(&["verify"]).code, 0);
+    let backup = server.run(&["backup", "copy.db"]);
+    assert!(backup.code == 2 && backup.err.contains("pg_dump"), "{backup:?}");
+}
+
+fn refused(url: &str, part: &str) {
+    let ran = Desk::with_store(url).run(&["start", "--steps", "echo"]);
+    assert_eq!(ran.code, 4, "{url}: {ran:?}");
+    assert!(ran.err.contains(part), "{url}: {}", ran.err);
+    assert!(!ran.err.contains("secret"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_wrong_with_a_server_is_said_without_the_password() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let (_, port) = server.socket();
+    let at = |user: &str, database: &str| format!("postgres://{user}@127.0.0.1:{port}/{database}");
+    let rules = server.folder().join("data/pg_hba.conf");
+    let trusting = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("host all ada all scram-sha-256\n{trusting}")).unwrap();
+    server.control(&["reload"]).unwrap();
+    server
+        .tell(
+            "CREATE ROLE ada LOGIN PASSWORD 'right'; CREATE ROLE bob LOGIN CONNECTION LIMIT 0; \
+             CREATE ROLE eve LOGIN; CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0; \
+             CREATE DATABASE standby; ALTER DATABASE standby SET default_transaction_read_only = on; \
+             CREATE DATABASE newer",
+        )
+        .unwrap();
+    refused(&at("ada:secret", "postgres"), "expected another user or password");
+    refused(&at("ada", "postgres"), "password");
+    refused(&at("walkback", "nowhere"), "expected a database that exists");
+    refused(&at("bob", "postgres"), "too many connections for role");
+    refused(&at("eve", "postgres"), "expected a role that may do this");
+    refused(&at("walkback", "latin"), "LATIN1: expected UTF8");
+    refused(&at("walkback", "standby"), "read-only, a replica perhaps: expected the primary");
+    refused("postgres://walkback:secret@127.0.0.1:1/postgres", "Connection refused");
+    refused(&(at("walkback", "postgres") + "?sslmode=require"), "TLS");
+    let newer = Desk::with_store(&at("walkback", "newer"));
+    assert_eq!(newer.run(&["start", "--steps", "echo"]).code, 0);
+    let sql = "INSERT INTO walkback_schema VALUES (99)";
+    walkback::testing::postgres::tell(&at("walkback", "newer"), sql).unwrap();
+    refused(&at("walkback", "newer"), "expected a newer walkback");
+    let bad = Desk::new().run(&["list", "--store", "postgres://u:secret@h/d?colour=red"]);
+    assert!(bad.code == 2 && bad.err.contains("colour") && !bad.err.contains("secret"), "{bad:?}");
+}
+
+fn working(desk: &Desk, args: &[&str]) -> Child {
+    let mut command = desk.command(args);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn status(desk: &Desk, id: &str) -> String {
+    let shown = desk.run(&["show", id, "--json"]);
+    shown.json()["status"].as_str().unwrap().to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process's doing is waited for")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn wait_until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain: {what}");
+        pause(Duration::from_millis(20));
+    }
+    begun.elapsed()
+}
+
+/// Starts a saga whose only step takes this long.
+fn start(desk: &Desk, seconds: &str) -> String {
+    desk.write(
+        "slow.yaml",
+        &format!("kind: slow\nsteps:\n- command:\n    execute: [sleep, '{seconds}']\n"),
+    );
+    let ran: Ran = desk.run(&["start", "--file", "slow.yaml", "--json"]);
+    ran.json()["id"].as_str().unwrap_or_else(|| panic!("{ran:?}")).to_owned()
+}
+
+#[test]
+fn workers_go_on_when_the_server_was_away() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let desk = Desk::with_store(server.url());
+    let mut worker = working(&desk, &["work", "--fast"]);
+    let id = start(&desk, "3");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    server.control(&["-m", "fast", "stop"]).unwrap();
+    pause(Duration::from_secs(5));
+    server.control(&["start"]).unwrap();
+    wait_until("it completes", || status(&desk, &id) == "completed");
+    assert!(worker.try_wait().unwrap().is_none(), "the worker ended with its server");
+    let rows = desk.run(&["ledger", &id, "--json"]).json_lines();
+    let kinds: Vec<&Value> = rows.iter().map(|row| &row["kind"]).collect();
+    assert_eq!(kinds, ["accepted", "step_started", "step_completed"], "nobody was taken for dead");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    assert_eq!(desk.run(&["verify"]).code, 0);
+}
+
+#[test]
+fn a_dead_workers_sagas_are_taken_over_and_a_leaving_ones_at_once() {
+    let desk = Desk::with_store(&Server::shared().place());
+    let mut first = working(&desk, &["work"]);
+    wait_until("it is listed", || {
+        desk.run(&["workers", "--json"]).json().as_array().unwrap().len() == 1
+    });
+    let id = start(&desk, "2");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    let mut second = working(&desk, &["work", "--no-listen"]);
+    let listed = || desk.run(&["workers", "--json"]).json();
+    wait_until("both are listed", || listed().as_array().unwrap().len() == 2);
+    let shown = listed();
+    assert_eq!(shown[0]["pid"].as_u64(), Some(u64::from(first.id())), "{shown}");
+    assert_eq!((&shown[0]["runs"], &shown[1]["runs"]), (&1.into(), &0.into()));
+    assert!(shown[0]["steps"].as_array().unwrap().contains(&"command".into()), "{shown}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let taken = |id: &str, kind: &str| {
+        let rows = desk.run(&["ledger", id, "--json"]).json_lines();
+        rows.iter().any(|row| row["kind"] == kind)
+    };
+    let took = wait_until("it is taken over", || taken(&id, "taken_over"));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    wait_until("it completes", || status(&desk, &id) == "completed");
+    let id = start(&desk, "30");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    let mut third = working(&desk, &["work"]);
+    wait_until("it is listed", || listed().as_array().unwrap().len() == 2);
+    let left = std::process::Command::new("kill").arg(second.id().to_string()).status();
+    assert!(left.unwrap().success());
+    assert_eq!(second.wait().unwrap().code(), Some(130));
+    let begun_again = || {
+        let rows = desk.run(&["ledger", &id, "--json"]).json_lines();
+        rows.iter().filter(|row| row["kind"] == "step_started").count() == 2
+    };
+    let took = wait_until("somebody else has it", begun_again);
+    assert!(took < Duration::from_secs(4), "its lease was waited for: {took:?}");
+    third.kill().unwrap();
+    third.wait().unwrap();
+}
