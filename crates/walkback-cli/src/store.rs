@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use walkback::store::StoreError;
-use walkback::{Engine, MemoryStore, PostgresStore, Registry, SqliteStore};
+use walkback::store::{PostgresStore, StoreError};
+use walkback::{Engine, MemoryStore, Registry, SqliteStore};
 
 use crate::exit::Exit;
 use crate::failure::Failure;

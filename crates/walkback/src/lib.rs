@@ -119,7 +119,5 @@ pub use registry::Registry;
 pub use saga::{Order, Saga};
 pub use step::{Effect, Probe, Step, step_fn};
 pub use store::MemoryStore;
-#[cfg(feature = "postgres")]
-pub use store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;

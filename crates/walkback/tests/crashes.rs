@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
+use walkback::SqliteStore;
 use walkback::describe::SagaView;
-use walkback::store::{Answer, Coordination, Store, WorkerId};
+use walkback::store::{Answer, Coordination, PostgresStore, Store, WorkerId};
 use walkback::testing::postgres::Server;
 use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
-use walkback::{PostgresStore, SqliteStore};
 
 #[path = "crashes/views.rs"]
 mod views;

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
+use walkback::store::PostgresStore;
 use walkback::testing::conformance::Fresh;
 use walkback::testing::postgres::Server;
-use walkback::{MemoryStore, PostgresStore, SqliteStore};
+use walkback::{MemoryStore, SqliteStore};
 
 fn sqlite() -> Fresh {
     let folder = tempfile::tempdir().unwrap();

@@ -222,3 +222,44 @@ fn a_dead_workers_sagas_are_taken_over_and_a_leaving_ones_at_once() {
     third.kill().unwrap();
     third.wait().unwrap();
 }
+
+/// The SQL of the roles, as the document has it.
+fn roles() -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let block = text.split("```sql\n").find(|block| block.starts_with("CREATE ROLE")).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let (_, port) = server.socket();
+    assert_eq!(Desk::with_store(server.url()).run(&["list"]).code, 0, "it has tables now");
+    server.tell(&roles()).unwrap();
+    let as_role = |role: &str| {
+        let login = format!("CREATE ROLE {role} LOGIN IN ROLE walkback_{role}");
+        server.tell(&login).unwrap();
+        Desk::with_store(&format!("postgres://{role}@127.0.0.1:{port}/postgres"))
+    };
+    let (worker, api) = (as_role("worker"), as_role("api"));
+    let (reader, janitor) = (as_role("reader"), as_role("janitor"));
+    for steps in ["echo,echo", "echo,fail"] {
+        let start = ["start", "--steps", steps, "--label", "a=b", "--key", steps];
+        assert_eq!(api.run(&start).code, 0);
+    }
+    let work = worker.run(&["work", "--until-idle"]);
+    assert_eq!(work.code, 0, "{work:?}");
+    let id =
+        api.run(&["start", "--steps", "echo", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(api.run(&["cancel", &id]).code, 0);
+    let again = worker.run(&["run", "--steps", "echo"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(reader.run(&["list", "--json"]).json().as_array().unwrap().len(), 4);
+    assert_eq!(reader.run(&["verify"]).code, 0);
+    assert_eq!(reader.run(&["start", "--steps", "echo"]).code, 4);
+    assert_eq!(worker.run(&["prune", "--older-than", "0s", "--yes"]).code, 4);
+    let pruned = janitor.run(&["prune", "--older-than", "0s", "--yes"]);
+    assert_eq!(pruned.code, 0, "{pruned:?}");
+    assert_eq!(reader.count(), 0);
+}

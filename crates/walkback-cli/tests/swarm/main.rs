@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use walkback::engine::Asked;
-use walkback::store::Filter;
+use walkback::store::{Filter, PostgresStore};
 use walkback::testing::Chance;
 use walkback::testing::postgres::Server;
 use walkback::{
-    Engine, Error, Order, PostgresStore, Registry, SagaId, Status, Steps, clock::Clock,
-    clock::SystemClock, time::Timestamp,
+    Engine, Error, Order, Registry, SagaId, Status, Steps, clock::Clock, clock::SystemClock,
+    time::Timestamp,
 };
 
 #[path = "../kill/script.rs"]

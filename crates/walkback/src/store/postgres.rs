@@ -46,7 +46,7 @@ const LOOK_MOST: Duration = Duration::from_secs(1);
 ///
 /// ```no_run
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), walkback::Error> {
-/// use walkback::{Engine, PostgresStore, Registry};
+/// use walkback::{Engine, Registry, store::PostgresStore};
 ///
 /// let store = PostgresStore::new("postgres://walkback@db.example/sagas?sslmode=verify-full")?;
 /// let engine = Engine::new(Registry::with_builtins(), store)?;

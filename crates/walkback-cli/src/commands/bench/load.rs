@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use walkback::store::PostgresStore;
 use walkback::{
-    Engine, Error, Order, PostgresStore, Registry, SqliteStore, StepRef, engine::Enlistment,
-    worker::Until,
+    Engine, Error, Order, Registry, SqliteStore, StepRef, engine::Enlistment, worker::Until,
 };
 
 use crate::commands::bench::{Stopwatch, memory};
@@ -107,7 +107,7 @@ impl Load {
         Ok(())
     }
 
-    fn order(steps: &[&str]) -> Order {
+    pub(super) fn order(steps: &[&str]) -> Order {
         Order::steps(steps.iter().copied()).input(r#"{"message":"hello"}"#)
     }
 

@@ -1,19 +1,25 @@
 //! The same on a PostgreSQL server of its own, in turns with pgbench on the same server.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde::Serialize;
+use tokio::task::JoinSet;
+use walkback::store::PostgresStore;
 use walkback::testing::postgres::{Server, installed};
-use walkback::{PostgresStore, Registry};
+use walkback::{Engine, Error, Registry};
 
 use crate::commands::bench::load::{Latency, Load, Measured, Under};
-use crate::commands::bench::{BenchArgs, Verified, median, memory, report, verify_store};
+use crate::commands::bench::{
+    BenchArgs, Stopwatch, Verified, median, memory, report, verify_store,
+};
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What the server is set to beside its defaults, which keep every commit.
 const SETTINGS: [&str; 3] = ["shared_buffers=512MB", "max_wal_size=4GB", "autovacuum_naptime=10s"];
+/// Starts at once, where the sagas are started first.
+const LANES: usize = 500;
 /// Seconds of each run of pgbench.
 const SECONDS: &str = "5";
 
@@ -34,6 +40,9 @@ pub(super) struct Report {
     pub(super) one_row_commit_ms: f64,
     pub(super) w3: Latency,
     pub(super) w3_of_commits: f64,
+    /// Sagas a second of one worker process and of four, which find all of them in the tables.
+    pub(super) processes: Vec<f64>,
+    pub(super) four_of_one_process: f64,
     pub(super) verify: Verified,
     pub(super) memory: memory::Awaiting,
 }
@@ -49,12 +58,16 @@ struct Ground {
 
 impl Ground {
     fn store(&self) -> Result<Under, Failure> {
+        Ok(Under::Postgres(PostgresStore::new(&self.url())?))
+    }
+
+    /// New, empty tables, by the server's socket.
+    fn url(&self) -> String {
         let (folder, port) = self.server.socket();
         let folder = folder.display().to_string().replace('/', "%2F");
         let schema = self.server.place();
         let options = schema.split_once('?').map(|(_, options)| options).unwrap_or_default();
-        let url = format!("postgres://walkback@{folder}:{port}/postgres?{options}");
-        Ok(Under::Postgres(PostgresStore::new(&url)?))
+        format!("postgres://walkback@{folder}:{port}/postgres?{options}")
     }
 
     /// Runs pgbench; answers the figure of the line that holds `of`.
@@ -99,6 +112,10 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     let w3 = load.latency().await?;
     load.close().await?;
     let one_row_commit_ms = one_row_commit(&ground)?;
+    let mut processes = Vec::new();
+    for count in [1, 4] {
+        processes.push(worker_processes(&ground, args, count).await?);
+    }
     let verify = match last {
         Some(Under::Postgres(store)) => verify_store(&store).await?,
         _ => return Err(failed("nothing was measured")),
@@ -116,6 +133,8 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         one_row_commit_ms,
         w3_of_commits: w3.p50_ms / (w3.commits_per_saga * one_row_commit_ms),
         w3,
+        four_of_one_process: processes[1] / processes[0],
+        processes,
         verify,
         memory,
     };
@@ -144,6 +163,42 @@ fn middle(measured: Vec<Measured>) -> Measured {
     let rates = measured.iter().map(|m| m.sagas_per_second.round()).collect();
     let middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
     Measured { all: rates, ..middle }
+}
+
+/// Starts the sagas first; then so many processes work until nothing is left.
+async fn worker_processes(ground: &Ground, args: &BenchArgs, count: usize) -> Result<f64, Failure> {
+    let url = ground.url();
+    let engine = Engine::new(Registry::with_builtins(), PostgresStore::new(&url)?)?;
+    let mut starts = JoinSet::new();
+    for lane in 0..LANES {
+        let (engine, share) = (engine.clone(), args.sagas / LANES);
+        let share = share + usize::from(lane < args.sagas % LANES);
+        starts.spawn(async move {
+            for _ in 0..share {
+                engine.start_saga(Load::order(&["echo", "echo", "echo"])).await?;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    for started in starts.join_all().await {
+        started?;
+    }
+    let clock = Stopwatch::start();
+    let mut workers = Vec::new();
+    for _ in 0..count {
+        let mut work = Command::new(std::env::current_exe()?);
+        work.args(["--store", &url, "work", "--until-idle"]);
+        workers.push(work.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    }
+    for mut worker in workers {
+        let ended = tokio::task::spawn_blocking(move || worker.wait()).await;
+        if !ended.map_err(failed)??.success() {
+            return Err(failed("a worker process failed"));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = args.sagas as f64 / clock.read().as_secs_f64();
+    Ok(rate)
 }
 
 /// How long it takes on average to insert one row and to commit it.

@@ -74,6 +74,12 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
         latency("W3  one at a time", &report.w3),
         format!("    p50 of its commits' time    {:>9.2} times", report.w3_of_commits),
         format!(
+            "one worker process, and four    {:>9.0} and {:.0} sagas/s, {:.0} %",
+            report.processes[0],
+            report.processes[1],
+            report.four_of_one_process * 100.0
+        ),
+        format!(
             "verify                          {:>9.0} runs/s   {} runs, {} rows, {} violations",
             verify.runs_per_second, verify.runs, verify.rows, verify.violations
         ),
