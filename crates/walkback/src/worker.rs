@@ -38,6 +38,8 @@ use unknown::Unknown;
 pub(crate) const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);
 /// How soon to look again whether another process has written, while it does.
 const LOOK: Duration = Duration::from_millis(10);
+/// How soon at least, where it ends as soon as others have nothing left either.
+const LOOK_BEFORE_END: Duration = Duration::from_millis(40);
 /// Runs claimed in one go.
 const CLAIM_BATCH: usize = 256;
 
@@ -236,6 +238,10 @@ impl Foreman<'_> {
             let engine = Arc::clone(&self.worker.engine);
             let now = engine.clock.now();
             let due = self.next_due.filter(|_| self.room.available_permits() > 0);
+            if until == Until::Idle && self.drives.is_empty() {
+                // It only waits for the others.
+                self.look_at = self.look_at.min(now.plus(LOOK_BEFORE_END));
+            }
             tokio::select! {
                 // In an order, so that a simulation repeats itself; timers first, as they ring now
                 // and then and the others may always have something.

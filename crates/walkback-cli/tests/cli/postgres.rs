@@ -258,7 +258,8 @@ fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
     assert_eq!(reader.run(&["list", "--json"]).json().as_array().unwrap().len(), 4);
     assert_eq!(reader.run(&["verify"]).code, 0);
     assert_eq!(reader.run(&["start", "--steps", "echo"]).code, 4);
-    assert_eq!(worker.run(&["prune", "--older-than", "0s", "--yes"]).code, 4);
+    let refused = worker.run(&["prune", "--older-than", "0s", "--yes"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
     let pruned = janitor.run(&["prune", "--older-than", "0s", "--yes"]);
     assert_eq!(pruned.code, 0, "{pruned:?}");
     assert_eq!(reader.count(), 0);

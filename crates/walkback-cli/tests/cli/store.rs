@@ -31,7 +31,7 @@ fn a_store_of_another_form_is_bad_usage() {
         assert!(ran.err.contains(expected), "{ran:?}");
         ran.err
     };
-    let said = refused("postgres://ada:secret@db/walkback", "not in this version");
+    let said = refused("postgres://ada:secret@db:port/walkback", "expected `postgres://");
     assert!(!said.contains("secret"), "{said}");
     refused("walkback.db", "did you mean `sqlite:walkback.db`?");
     refused("sqlite:", "names no file");

@@ -71,8 +71,11 @@ impl Engine {
         for (id, answer) in ids.into_iter().zip(sent) {
             let pruned = match answer.await {
                 Ok(pruned) => pruned == Appended::Applied,
-                // The answer is lost: its stone is there, or it is not (promise I19).
-                Err(error) => self.0.store.tombstone(id).await.map_err(|_| error)?.is_some(),
+                // If only the answer is lost, its stone is there (promise I19).
+                Err(error) => match self.0.store.tombstone(id).await {
+                    Ok(Some(_)) => true,
+                    _ => return Err(error.into()),
+                },
             };
             gone += usize::from(pruned);
         }
