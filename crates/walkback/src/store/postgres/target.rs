@@ -33,6 +33,7 @@ impl Target {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let (plain, mut ssl) = split_ssl(url);
+        let plain = variable("PGPORT").map_or(plain.clone(), |port| with_port(&plain, &port));
         let mut config: Config = plain.parse().map_err(|error| told(&error))?;
         fill(&mut config, &variable)?;
         ssl.mode = ssl.mode.or_else(|| variable("PGSSLMODE"));
@@ -78,6 +79,18 @@ fn told(error: &tokio_postgres::Error) -> String {
     format!("{}: {EXPECTED}", cause.unwrap_or_else(|| error.to_string()))
 }
 
+/// The URL with this port, if it names one host and no port: the parser would take the usual one.
+fn with_port(url: &str, port: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let tail = host.rsplit_once(']').map_or(host, |(_, tail)| tail);
+    if host.is_empty() || tail.contains([':', ',']) {
+        return url.to_owned();
+    }
+    format!("{scheme}://{authority}:{port}{path}")
+}
+
 #[derive(Default)]
 struct Ssl {
     mode: Option<String>,
@@ -114,7 +127,7 @@ fn fill(config: &mut Config, variable: &impl Fn(&str) -> Option<String>) -> Resu
             config.port(port);
         }
     }
-    if config.get_user().is_none() {
+    if config.get_user().is_none_or(str::is_empty) {
         let user = variable("PGUSER").or_else(|| variable("USER"));
         config.user(user.ok_or_else(|| format!("no user is named: {EXPECTED}, or PGUSER"))?);
     }
@@ -178,7 +191,8 @@ mod tests {
         let some = target("postgres://x@y/z", &all).unwrap();
         assert_eq!(&*some.name, "postgres://x@y:7/z");
         let with = [("PGPASSWORD", "secret"), ("PGUSER", "u")];
-        let secret = target("postgres://h", &with).unwrap();
+        let secret = target("postgres://h:5/d", &with).unwrap();
+        assert_eq!(&*secret.name, "postgres://u@h:5/d");
         assert_eq!(secret.config.get_password(), Some("secret".as_bytes()));
         assert!(!secret.name.contains("secret"));
     }
