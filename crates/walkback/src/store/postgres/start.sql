@@ -2,13 +2,15 @@
 -- owner. A run whose key is known is not among them. The owner is locked against being taken for
 -- dead, so that no run is given to one who is.
 WITH new AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::int[], $9::bigint[], $10::bigint[], $11::text[], $12::int[], $13::text[],
-        $14::text[], $15::text[], $16::bool[], $17::bigint[], $18::bigint[], $19::bigint[],
-        $20::bytea[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::uuid[])
-    AS new (id, kind, step_modules, inputs, idempotency_key, labels, queue, priority, deadline,
-        created_at, status, current_step_idx, steps, error, parked, attention, started_at,
-        finished_at, ledger_len, ledger_head, wake_at, call_at, needs, worker, claim_id)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bool[], $6::text[],
+        $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[],
+        $13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+        $20::text[], $21::int[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
+        $26::uuid[])
+    AS new (id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
+        started_at, finished_at, ledger_len, ledger_head, wake_at, call_at, kind, step_modules,
+        inputs, idempotency_key, labels, queue, priority, deadline, created_at, needs, worker,
+        claim_id)
 ), working AS MATERIALIZED (
     SELECT id AS worker FROM workers
     WHERE id IN (SELECT worker FROM new) AND NOT dead FOR KEY SHARE
@@ -24,8 +26,8 @@ WITH new AS MATERIALIZED (
     INSERT INTO run_heads (id, status, current_step_idx, steps, cancel_requested, error, parked,
         attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, call_at, queue,
         priority, needs, claim_id, fence, owner, orphaned, nudged)
-    SELECT id, status, current_step_idx, steps, false, error, parked, attention, started_at,
-        finished_at, ledger_len, ledger_head, wake_at,
+    SELECT id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
+        started_at, finished_at, ledger_len, ledger_head, wake_at,
         CASE WHEN working.worker IS NULL THEN wake_at END, call_at, queue, priority, needs,
         CASE WHEN working.worker IS NOT NULL THEN claim_id END,
         CASE WHEN working.worker IS NOT NULL THEN 1 ELSE 0 END, working.worker, false, false
@@ -33,13 +35,13 @@ WITH new AS MATERIALIZED (
     RETURNING id, owner
 ), labelled AS (
     INSERT INTO run_labels (id, name, value)
-    SELECT label.* FROM unnest($26::uuid[], $27::text[], $28::text[]) AS label (id, name, value)
+    SELECT label.* FROM unnest($27::uuid[], $28::text[], $29::text[]) AS label (id, name, value)
     JOIN accepted USING (id)
 ), ledger AS (
     INSERT INTO ledger_rows (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload,
         previous)
-    SELECT row.* FROM unnest($29::uuid[], $30::bigint[], $31::text[], $32::int[], $33::int[],
-        $34::text[], $35::uuid[], $36::bigint[], $37::bigint[], $38::text[], $39::bytea[])
+    SELECT row.* FROM unnest($30::uuid[], $31::bigint[], $32::text[], $33::int[], $34::int[],
+        $35::text[], $36::uuid[], $37::bigint[], $38::bigint[], $39::text[], $40::bytea[])
     AS row (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload, previous)
     JOIN accepted USING (id)
 )

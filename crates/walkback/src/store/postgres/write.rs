@@ -105,6 +105,28 @@ impl<'a> Heads<'a> {
     }
 }
 
+impl Heads<'_> {
+    /// The columns, in the order in which the statements have them.
+    fn values(&self) -> [Value<'_>; 14] {
+        [
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.statuses, Type::TEXT_ARRAY),
+            (&self.current, Type::INT4_ARRAY),
+            (&self.steps, Type::TEXT_ARRAY),
+            (&self.cancels, Type::BOOL_ARRAY),
+            (&self.errors, Type::TEXT_ARRAY),
+            (&self.parked, Type::TEXT_ARRAY),
+            (&self.attention, Type::BOOL_ARRAY),
+            (&self.started, Type::INT8_ARRAY),
+            (&self.finished, Type::INT8_ARRAY),
+            (&self.lens, Type::INT8_ARRAY),
+            (&self.hashes, Type::BYTEA_ARRAY),
+            (&self.wakes, Type::INT8_ARRAY),
+            (&self.calls, Type::INT8_ARRAY),
+        ]
+    }
+}
+
 /// A run to be accepted, and for whom.
 pub(super) struct Accepting {
     pub(super) run: NewRun,
@@ -168,8 +190,7 @@ async fn insert(
         all.iter().map(|one| one.claim.map(|(worker, _)| signed(worker.0))).collect();
     let claims: Vec<Option<Uuid>> =
         all.iter().map(|one| one.claim.map(|(_, claim)| claim_uuid(claim))).collect();
-    let values = [
-        (&heads.ids as _, Type::UUID_ARRAY),
+    let specs = [
         (&kinds as _, Type::TEXT_ARRAY),
         (&steps as _, Type::TEXT_ARRAY),
         (&inputs as _, Type::TEXT_ARRAY),
@@ -179,18 +200,6 @@ async fn insert(
         (&priorities as _, Type::INT4_ARRAY),
         (&deadlines as _, Type::INT8_ARRAY),
         (&created as _, Type::INT8_ARRAY),
-        (&heads.statuses as _, Type::TEXT_ARRAY),
-        (&heads.current as _, Type::INT4_ARRAY),
-        (&heads.steps as _, Type::TEXT_ARRAY),
-        (&heads.errors as _, Type::TEXT_ARRAY),
-        (&heads.parked as _, Type::TEXT_ARRAY),
-        (&heads.attention as _, Type::BOOL_ARRAY),
-        (&heads.started as _, Type::INT8_ARRAY),
-        (&heads.finished as _, Type::INT8_ARRAY),
-        (&heads.lens as _, Type::INT8_ARRAY),
-        (&heads.hashes as _, Type::BYTEA_ARRAY),
-        (&heads.wakes as _, Type::INT8_ARRAY),
-        (&heads.calls as _, Type::INT8_ARRAY),
         (&needs as _, Type::INT8_ARRAY),
         (&workers as _, Type::INT8_ARRAY),
         (&claims as _, Type::UUID_ARRAY),
@@ -198,7 +207,8 @@ async fn insert(
         (&labels.1 as _, Type::TEXT_ARRAY),
         (&labels.2 as _, Type::TEXT_ARRAY),
     ];
-    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).collect();
+    let values: Vec<Value<'_>> =
+        heads.values().into_iter().chain(specs).chain(rows.values()).collect();
     let accepted = connection.query(include_str!("start.sql"), &values).await?;
     accepted.iter().map(|row| Ok((saga_id(row, 0)?, row.try_get(1)?))).collect()
 }
@@ -299,21 +309,7 @@ async fn append_many(
             closing.1.push(step);
         }
     }
-    let values = [
-        (&heads.ids as _, Type::UUID_ARRAY),
-        (&heads.statuses as _, Type::TEXT_ARRAY),
-        (&heads.current as _, Type::INT4_ARRAY),
-        (&heads.steps as _, Type::TEXT_ARRAY),
-        (&heads.cancels as _, Type::BOOL_ARRAY),
-        (&heads.errors as _, Type::TEXT_ARRAY),
-        (&heads.parked as _, Type::TEXT_ARRAY),
-        (&heads.attention as _, Type::BOOL_ARRAY),
-        (&heads.started as _, Type::INT8_ARRAY),
-        (&heads.finished as _, Type::INT8_ARRAY),
-        (&heads.lens as _, Type::INT8_ARRAY),
-        (&heads.hashes as _, Type::BYTEA_ARRAY),
-        (&heads.wakes as _, Type::INT8_ARRAY),
-        (&heads.calls as _, Type::INT8_ARRAY),
+    let guards = [
         (&releases as _, Type::BOOL_ARRAY),
         (&orphans as _, Type::BOOL_ARRAY),
         (&claims as _, Type::UUID_ARRAY),
@@ -321,7 +317,8 @@ async fn append_many(
         (&lens as _, Type::INT8_ARRAY),
     ];
     let closing = [(&closing.0 as _, Type::UUID_ARRAY), (&closing.1 as _, Type::INT4_ARRAY)];
-    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).chain(closing).collect();
+    let rows = guards.into_iter().chain(rows.values()).chain(closing);
+    let values: Vec<Value<'_>> = heads.values().into_iter().chain(rows).collect();
     ends(&connection.query(include_str!("append.sql"), &values).await?)
 }
 
