@@ -93,7 +93,9 @@ impl Spared {
     fn may_hit(&mut self, runs: &[SagaId]) -> bool {
         let may = runs.iter().all(|run| self.0.get(run).is_none_or(|hits| *hits < Self::MOST));
         if may {
-            runs.iter().for_each(|run| *self.0.entry(*run).or_default() += 1);
+            for run in runs {
+                *self.0.entry(*run).or_default() += 1;
+            }
         }
         may
     }
