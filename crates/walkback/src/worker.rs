@@ -156,10 +156,12 @@ impl Worker {
         let last = CancellationToken::new();
         let work = async {
             let mut worked = foreman.work(until, &stop).await;
-            while matches!(worked, Err(Error::Store(StoreError::NotEnlisted { .. })))
-                && foreman.begin_again().await?
-            {
-                worked = foreman.work(until, &stop).await;
+            while matches!(worked, Err(Error::Store(StoreError::NotEnlisted { .. }))) {
+                worked = match foreman.begin_again().await {
+                    Ok(true) => foreman.work(until, &stop).await,
+                    Ok(false) => break,
+                    Err(error) => Err(error),
+                };
             }
             last.cancel();
             worked
@@ -362,6 +364,9 @@ impl Foreman<'_> {
         let news = engine.store.news(self.wanted(0)).await?;
         self.take_in(&news);
         self.may_be_due = false;
+        // What is due and was not given is just somebody else's: a moment later it is decided.
+        let soon = engine.clock.now().plus(LOOK);
+        self.next_due = self.next_due.map(|at| at.max(soon));
         Ok(())
     }
 
@@ -409,7 +414,10 @@ impl Foreman<'_> {
     ) -> Result<(), Error> {
         let engine = &self.worker.engine;
         let now = engine.clock.now();
-        let since = self.unknown.add(claim.saga(), Needs::of(run.state.plan()), now);
+        let needs = Needs::of(run.state.plan());
+        // A file from before needs were written down does not know what to leave out.
+        let came_again = self.unknown.left_out(claim.saga(), needs);
+        let since = self.unknown.add(claim.saga(), needs, now);
         let expected_len = run.tip.len;
         let mut rows = Vec::new();
         if now.since(since) >= WAIT_FOR_CAPABLE && !engine.known_elsewhere(&run).await? {
@@ -422,8 +430,11 @@ impl Foreman<'_> {
             };
             rows.push(run.record(&Event::Parked { reason: ParkReason::NoCapableWorker }, &writer)?);
         }
-        let orphan = orphaned && rows.is_empty();
-        let transition = Transition::new(expected_len, rows, run.head(), Vec::new());
+        let (orphan, mut head) = (orphaned && rows.is_empty(), run.head());
+        if came_again && rows.is_empty() && !orphan {
+            head.wake_at = Some(since.plus(WAIT_FOR_CAPABLE));
+        }
+        let transition = Transition::new(expected_len, rows, head, Vec::new());
         let transition = Transition { release: true, orphan, ..transition };
         engine.store.append(&claim, transition).await?;
         Ok(())

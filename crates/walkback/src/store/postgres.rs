@@ -96,8 +96,9 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Listens to no hints, as behind a pooler of transactions, where none come: a worker looks by
-    /// itself, ever less often, at most once a second while nothing happens.
+    /// For a worker behind a pooler of transactions: it prepares no statements and listens to no hints,
+    /// as none come. It looks by itself, ever less often, once a second while nothing happens. Whoever
+    /// is no worker prepares nothing anyway.
     pub fn no_listen(&self) {
         self.0.hints.deafen();
     }
@@ -217,6 +218,9 @@ impl Coordination for PostgresStore {
                 Box::pin(async move { workers::enlist(connection, &info, worker).await })
             });
             enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
+            if !parts.hints.is_deaf() {
+                parts.database.prepare_statements();
+            }
             let heard = parts.hints.listen();
             let keeper = Keeper::keep(Arc::clone(&parts.database), worker, lease, heard);
             parts.keepers().insert(worker, keeper);

@@ -26,6 +26,11 @@ impl Unknown {
         *self.runs.entry(run).or_insert(now)
     }
 
+    /// Whether this run came although it was to be left out.
+    pub(super) fn left_out(&self, run: SagaId, needs: Needs) -> bool {
+        self.needs.contains(&needs) && self.runs.contains_key(&run)
+    }
+
     /// What not to claim.
     pub(super) fn needs(&self) -> Arc<[Needs]> {
         self.needs.iter().copied().collect()

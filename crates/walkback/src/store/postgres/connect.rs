@@ -42,7 +42,8 @@ pub(super) struct Database {
     config: Config,
     tls: MakeRustlsConnect,
     pub(super) place: Arc<str>,
-    /// Behind a pooler that gives each transaction another session nothing can be prepared.
+    /// Behind a pooler that gives each transaction another session nothing may be prepared: what is
+    /// found there under a name may be another process's.
     unprepared: AtomicBool,
     /// Settled when it was reached and its tables are ours.
     ready: OnceCell<()>,
@@ -76,7 +77,7 @@ impl Database {
             config,
             tls,
             place: name,
-            unprepared: AtomicBool::new(false),
+            unprepared: AtomicBool::new(true),
             ready: OnceCell::new(),
             statements: AtomicU64::new(0),
             commits: Default::default(),
@@ -134,6 +135,11 @@ impl Database {
         &self,
     ) -> Result<(tokio_postgres::Client, tokio_postgres::Connection<Socket, Tls>), Error> {
         self.config.connect(self.tls.clone()).await
+    }
+
+    /// Prepares statements from now on: this process has sessions of its own.
+    pub(super) fn prepare_statements(&self) {
+        self.unprepared.store(false, Ordering::Relaxed);
     }
 
     /// A commit was made, for so many runs.
@@ -238,10 +244,8 @@ impl Database {
     ) -> Result<T, Trouble> {
         let mut connection = database.connection().await.map_err(Trouble::Store)?;
         connection.batch("BEGIN").await?;
-        // Until the end nobody gets it: if this is dropped, the server takes everything back.
-        connection.busy = true;
+        connection.hold();
         let done = work(&mut connection).await?;
-        connection.busy = true;
         connection.batch("COMMIT").await?;
         database.committed(1);
         Ok(done)
@@ -295,16 +299,19 @@ fn contended(error: &Error) -> bool {
 
 /// Whether the server is not there, or just coming or going.
 fn away(error: &Error) -> bool {
-    let Some(said) = error.as_db_error() else { return true };
+    let Some(said) = error.as_db_error() else {
+        let is_io = <dyn std::error::Error>::is::<std::io::Error>;
+        return error.is_closed() || std::error::Error::source(error).is_none_or(is_io);
+    };
     let codes = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::TOO_MANY_CONNECTIONS,
         SqlState::READ_ONLY_SQL_TRANSACTION,
-        SqlState::CONNECTION_FAILURE,
     ];
-    codes.contains(said.code())
+    // Of class 08 is also what a pooler says of a server that it has lost.
+    codes.contains(said.code()) || said.code().code().starts_with("08")
 }
 
 /// An error with what caused it, as the first says little.
@@ -317,7 +324,7 @@ fn told(error: &Error) -> String {
 }
 
 impl Connection {
-    /// Runs a statement. Its parse, its values and its execution go in one flight; where it can be
+    /// Runs a statement. Its parse, its values and its execution go in one flight; where it may be
     /// prepared it is, once for each connection.
     pub(super) async fn query(
         &mut self,
@@ -358,6 +365,12 @@ impl Connection {
             self.busy = was_busy;
         }
         Ok(answer?)
+    }
+
+    /// From here to the next batch nobody else gets it: if it is dropped in between, it is closed, and
+    /// the server takes everything back.
+    pub(super) fn hold(&mut self) {
+        self.busy = true;
     }
 
     /// Runs statements without values.

@@ -14,6 +14,8 @@ use crate::store::postgres::connect::Database;
 
 /// A process hints at most so often.
 const SELDOM: Duration = Duration::from_millis(25);
+/// How long a hint may take.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before listening again, if the connection broke.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,10 @@ impl Hints {
         }
     }
 
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::SeqCst)
+    }
+
     pub(super) fn deafen(&self) {
         self.deaf.store(true, Ordering::SeqCst);
     }
@@ -52,7 +58,7 @@ impl Hints {
     /// Listens from now on; what is heard is told to the one that is returned.
     pub(super) fn listen(&self) -> Arc<Notify> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.listen.is_none() && !self.deaf.load(Ordering::SeqCst) {
+        if tasks.listen.is_none() && !self.is_deaf() {
             let (database, heard) = (Arc::clone(&self.database), Arc::clone(&self.heard));
             tasks.listen.get_or_insert_default().spawn(listen(database, heard));
         }
@@ -96,8 +102,8 @@ async fn notify(database: &Arc<Database>) {
     let hint = database.write(|connection| {
         Box::pin(async move { connection.query("SELECT pg_notify('walkback', '')", &[]).await })
     });
-    // Whoever hears nothing looks by itself.
-    hint.await.ok();
+    // Whoever hears nothing looks by itself, and nobody waits for a server that is away.
+    tokio::time::timeout(PATIENCE, hint).await.ok();
 }
 
 async fn listen(database: Arc<Database>, heard: Arc<Notify>) {

@@ -122,12 +122,12 @@ impl<J: Job> Lane<J> {
         });
         let (asker, answer) = oneshot::channel();
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let gone = || StoreError::Unusable {
-            place: self.database.place.to_string(),
-            why: "the runtime that it was used in first has ended".to_owned(),
-        };
-        queue.jobs.send(Waiting { job, asker }).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let (place, why) = (self.database.place.to_string(), "its runtime has ended".to_owned());
+        if queue.jobs.send(Waiting { job, asker }).is_err() {
+            return Err(StoreError::Unusable { place, why });
+        }
+        // By then it may have been sent: what became of it has to be read back.
+        answer.await.map_err(|_| StoreError::Failed { place, why })?
     }
 }
 

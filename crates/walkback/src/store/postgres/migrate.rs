@@ -79,9 +79,11 @@ async fn migrate(connection: &mut Connection) -> Result<(), Trouble> {
             .map_err(|_| trouble)?;
     }
     connection.batch("BEGIN; LOCK TABLE walkback_schema IN EXCLUSIVE MODE").await?;
+    connection.hold();
     let from = version_of(connection).await?;
     for (at, migration) in MIGRATIONS.iter().enumerate().skip(from) {
         connection.batch(migration).await?;
+        connection.hold();
         let version = i32::try_from(at + 1).unwrap_or(i32::MAX);
         let sql = "INSERT INTO walkback_schema (version) VALUES ($1)";
         connection.query(sql, &[(&version, Type::INT4)]).await?;

@@ -50,6 +50,7 @@ CREATE TABLE run_heads (
     nudged           boolean NOT NULL
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX runs_due ON run_heads (priority DESC, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX runs_next ON run_heads (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_owned ON run_heads (owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_nudged ON run_heads (owner) WHERE nudged;
 CREATE INDEX runs_needing_attention ON run_heads (parked) WHERE attention;

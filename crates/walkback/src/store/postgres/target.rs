@@ -36,6 +36,13 @@ impl Target {
         let plain = variable("PGPORT").map_or(plain.clone(), |port| with_port(&plain, &port));
         let mut config: Config = plain.parse().map_err(|error| told(&error))?;
         fill(&mut config, &variable)?;
+        let odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains(['@', '=', ' ']));
+        if config.get_hosts().iter().any(odd) {
+            // The name is not repeated: a part of the password may be in it.
+            return Err(format!(
+                "the host is none; an `@` in a password is written %40: {EXPECTED}"
+            ));
+        }
         ssl.mode = ssl.mode.or_else(|| variable("PGSSLMODE"));
         ssl.roots = ssl.roots.or_else(|| variable("PGSSLROOTCERT"));
         let trust = match ssl.mode.as_deref() {
@@ -208,6 +215,7 @@ mod tests {
                 "/no/such.pem",
             ),
             ("postgres://:secret@h/d", "no user"),
+            ("postgres://u:se@secret@h/d", "%40"),
         ] {
             let error = target(url, &[]).map(|target| target.name).unwrap_err();
             assert!(error.contains(why), "{url}: {error}");

@@ -146,7 +146,12 @@ pub(super) async fn start(
             keys.extend(one.run.spec.key.as_deref());
         }
     }
-    let known = if keys.is_empty() { HashMap::new() } else { specs(connection, &keys).await? };
+    let known = if keys.is_empty() { Ok(HashMap::new()) } else { specs(connection, &keys).await };
+    // The others are accepted by now: this is no refusal of all.
+    let known = known.map_err(|trouble| match trouble {
+        Trouble::Server(error) => Trouble::Damaged(error.to_string()),
+        other => other,
+    })?;
     let ends = all.iter().map(|one| {
         let spec = &one.run.spec;
         let Some(owner) = accepted.get(&spec.id) else {
