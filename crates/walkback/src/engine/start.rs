@@ -13,7 +13,7 @@ use crate::recipe::{Facts, Steps};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
-use crate::store::{Needs, NewRun, Spec, Started, StoreError, Transition};
+use crate::store::{Appended, Needs, NewRun, Spec, Started, StoreError, Transition};
 use crate::wiring;
 use crate::worker::Order as WorkerOrder;
 
@@ -93,7 +93,7 @@ impl Engine {
         let started = match self.0.store.start(new, place.as_ref().map(|(worker, _)| *worker)).await
         {
             Ok(started) => started,
-            Err(error) => return self.read_back_start(&run, place.is_some(), error).await,
+            Err(error) => return self.read_back_start(id, place.is_some(), error).await,
         };
         match started {
             Started::Exists(known) => same_start(&self.0.registry, &asked, &known),
@@ -117,19 +117,24 @@ impl Engine {
     /// for our worker, the claim is lost: the run is let go, so that it is claimed like any other.
     async fn read_back_start(
         &self,
-        run: &Run,
+        id: SagaId,
         claimed: bool,
         error: StoreError,
     ) -> Result<Start, Error> {
-        let (id, store) = (run.spec.id, &self.0.store);
+        let store = &self.0.store;
         if !matches!(store.head(id).await, Ok(Some(_))) {
             return Err(error.into());
         }
         if claimed {
-            let (expected_len, head) = (run.tip.len, run.head());
-            let let_go = Transition::new(expected_len, Vec::new(), head, Vec::new());
-            let let_go = Transition { release: true, ..let_go };
-            store.append_unclaimed(id, let_go).await?;
+            // Somebody else may write meanwhile: as it stands then, it is let go.
+            while let Some(stored) = store.load(id).await?.filter(|stored| stored.owner.is_some()) {
+                let run = self.0.fold(stored)?;
+                let let_go = Transition::new(run.tip.len, Vec::new(), run.head(), Vec::new());
+                let let_go = Transition { release: true, ..let_go };
+                if store.append_unclaimed(id, let_go).await? == Appended::Applied {
+                    break;
+                }
+            }
             if let Some(local) = &*lock(&self.0.local) {
                 // A worker that is just leaving has no use for it.
                 local.orders.send(WorkerOrder::Look(None)).ok();
