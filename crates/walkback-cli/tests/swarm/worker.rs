@@ -67,7 +67,8 @@ impl Worker {
     pub(crate) fn end(mut self) {
         signal(self.process.id(), "TERM");
         let ended = self.process.wait().unwrap();
-        assert_eq!(ended.code(), Some(130), "{ended}");
+        // One that was only just spawned may not listen yet, and is ended by the signal itself.
+        assert!(ended.code().is_none_or(|code| code == 130), "{ended}");
     }
 
     /// Works until there is nothing left to do.
