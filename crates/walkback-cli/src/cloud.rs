@@ -61,13 +61,14 @@ impl CloudArgs {
     pub(crate) fn client(&self, place: &Place) -> Result<Client, Failure> {
         let wrong = |why: String| Failure::new(Exit::Usage, why);
         if self.simulate {
-            let cloud = match place {
-                Place::Memory => Simulator::new(Arc::new(SystemClock)),
-                Place::Sqlite(_) | Place::Postgres(_) => {
-                    let mut file = match place {
-                        Place::Sqlite(path) => path.clone().into_os_string(),
-                        _ => "walkback".into(),
-                    };
+            let beside = match place {
+                Place::Memory => None,
+                Place::Sqlite(path) => Some(path.clone().into_os_string()),
+                Place::Postgres(_) => Some("walkback".into()),
+            };
+            let cloud = match beside {
+                None => Simulator::new(Arc::new(SystemClock)),
+                Some(mut file) => {
                     file.push("-cloud.json");
                     let kept = Simulator::kept_in(Arc::new(SystemClock), &PathBuf::from(file));
                     kept.map_err(|why| wrong(format!("simulated account {why}")))?

@@ -200,10 +200,14 @@ async fn throughput(
         measured.push(load.throughput(args.sagas, steps).await?);
         load.close().await?;
     }
-    let rates: Vec<f64> = measured.iter().map(|m| m.sagas_per_second.round()).collect();
-    let mut middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
-    middle.all = rates;
-    Ok((middle, file))
+    Ok((middle(measured), file))
+}
+
+/// The median of several measurements, with the rates of all.
+fn middle(measured: Vec<Measured>) -> Measured {
+    let rates = measured.iter().map(|m| m.sagas_per_second.round()).collect();
+    let middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
+    Measured { all: rates, ..middle }
 }
 
 async fn verify(file: &Scratch) -> Result<Verified, Failure> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use walkback::{Engine, Order, Registry, SagaId, SqliteStore, Status, Steps, store::Filter};
 
+mod process;
 mod record;
 mod script;
 mod worker;

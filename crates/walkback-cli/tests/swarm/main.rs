@@ -21,6 +21,8 @@ use walkback::{
     time::Timestamp,
 };
 
+#[path = "../kill/process.rs"]
+mod process;
 #[path = "../kill/script.rs"]
 mod script;
 mod watch;

@@ -1,9 +1,11 @@
 //! A worker process that can be killed, and stopped for a while.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::process;
 
 pub(crate) struct Worker {
     process: Child,
@@ -13,9 +15,8 @@ pub(crate) struct Worker {
 }
 
 fn command(url: &str, number: usize) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_walkback"));
-    command.args(["--store", url, "work", "--fast"]).env("KILL_TEST_WORKER", number.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = process::worker(url, number);
+    command.arg("--fast");
     command
 }
 
@@ -73,8 +74,6 @@ impl Worker {
 
     /// Works until there is nothing left to do.
     pub(crate) async fn until_idle(url: &str, number: usize) {
-        let mut worker = command(url, number).arg("--until-idle").spawn().unwrap();
-        let ended = tokio::task::spawn_blocking(move || worker.wait().unwrap()).await.unwrap();
-        assert!(ended.success(), "{ended}");
+        process::until_idle(command(url, number)).await;
     }
 }

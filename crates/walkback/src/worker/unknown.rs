@@ -41,8 +41,8 @@ impl Unknown {
         self.since.map(|since| since.plus(after))
     }
 
-    /// Lets all of it be claimed again, if it is time: what still is there may have to park. What
-    /// has not been seen for long is gone.
+    /// Lets all of it be claimed again, if it is time: what still is there may have to park. What was
+    /// seen first long ago is forgotten.
     pub(super) fn try_again_after(&mut self, time: Duration, now: Timestamp) {
         if self.again_at(time).is_some_and(|at| at <= now) {
             self.needs.clear();

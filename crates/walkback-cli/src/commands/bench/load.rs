@@ -78,6 +78,33 @@ fn ratio(a: u64, b: usize) -> f64 {
     a as f64 / b as f64
 }
 
+/// Does `one` so often, `lanes` at a time.
+pub(super) async fn in_lanes<F>(
+    lanes: usize,
+    times: usize,
+    one: impl Fn() -> F + Clone + Send + 'static,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let lanes = lanes.min(times).max(1);
+    let mut set = JoinSet::new();
+    for lane in 0..lanes {
+        let share = times / lanes + usize::from(lane < times % lanes);
+        let one = one.clone();
+        set.spawn(async move {
+            for _ in 0..share {
+                one().await?;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(lane) = set.join_next().await {
+        lane.map_err(std::io::Error::other)??;
+    }
+    Ok(())
+}
+
 impl Load {
     pub(super) async fn open(file: &Path, concurrency: usize) -> Result<Self, Failure> {
         let store = Under::Sqlite(SqliteStore::open(file)?);
@@ -141,22 +168,12 @@ impl Load {
     }
 
     async fn run_all(&self, sagas: usize, order: &Order) -> Result<(), Failure> {
-        let lanes = self.concurrency.min(sagas).max(1);
-        let mut set = JoinSet::new();
-        for lane in 0..lanes {
-            let share = sagas / lanes + usize::from(lane < sagas % lanes);
-            let (engine, order) = (self.engine.clone(), order.clone());
-            set.spawn(async move {
-                for _ in 0..share {
-                    engine.start_and_wait(order.clone()).await?;
-                }
-                Ok::<_, Error>(())
-            });
-        }
-        while let Some(lane) = set.join_next().await {
-            lane.map_err(std::io::Error::other)??;
-        }
-        Ok(())
+        let (engine, order) = (self.engine.clone(), order.clone());
+        let run = move || {
+            let (engine, order) = (engine.clone(), order.clone());
+            async move { engine.start_and_wait(order).await.map(drop) }
+        };
+        in_lanes(self.concurrency, sagas, run).await
     }
 
     /// Finished and waiting runs, to see what they cost the others.

@@ -3,14 +3,13 @@
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
-use tokio::task::JoinSet;
 use walkback::store::PostgresStore;
 use walkback::testing::postgres::{Server, installed};
-use walkback::{Engine, Error, Registry};
+use walkback::{Engine, Registry};
 
-use crate::commands::bench::load::{Latency, Load, Measured, Under};
+use crate::commands::bench::load::{Latency, Load, Measured, Under, in_lanes};
 use crate::commands::bench::{
-    BenchArgs, Stopwatch, Verified, median, memory, report, verify_store,
+    BenchArgs, Stopwatch, Verified, median, memory, middle, report, verify_store,
 };
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
@@ -18,8 +17,6 @@ use crate::failure::Failure;
 
 /// What the server is set to beside its defaults, which keep every commit.
 const SETTINGS: [&str; 3] = ["shared_buffers=512MB", "max_wal_size=4GB", "autovacuum_naptime=10s"];
-/// Starts at once, where the sagas are started first.
-const LANES: usize = 500;
 /// Seconds of each run of pgbench.
 const SECONDS: &str = "5";
 
@@ -159,30 +156,16 @@ async fn throughput(
     Ok((measured, store))
 }
 
-fn middle(measured: Vec<Measured>) -> Measured {
-    let rates = measured.iter().map(|m| m.sagas_per_second.round()).collect();
-    let middle = median(measured, |m| m.sagas_per_second).unwrap_or_default();
-    Measured { all: rates, ..middle }
-}
-
 /// Starts the sagas first; then so many processes work until nothing is left.
 async fn worker_processes(ground: &Ground, args: &BenchArgs, count: usize) -> Result<f64, Failure> {
     let url = ground.url();
     let engine = Engine::new(Registry::with_builtins(), PostgresStore::new(&url)?)?;
-    let mut starts = JoinSet::new();
-    for lane in 0..LANES {
-        let (engine, share) = (engine.clone(), args.sagas / LANES);
-        let share = share + usize::from(lane < args.sagas % LANES);
-        starts.spawn(async move {
-            for _ in 0..share {
-                engine.start_saga(Load::order(&["echo", "echo", "echo"])).await?;
-            }
-            Ok::<_, Error>(())
-        });
-    }
-    for started in starts.join_all().await {
-        started?;
-    }
+    let order = Load::order(&["echo", "echo", "echo"]);
+    let start = move || {
+        let (engine, order) = (engine.clone(), order.clone());
+        async move { engine.start_saga(order).await.map(drop) }
+    };
+    in_lanes(args.concurrency, args.sagas, start).await?;
     let clock = Stopwatch::start();
     let mut workers = Vec::new();
     for _ in 0..count {

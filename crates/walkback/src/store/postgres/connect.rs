@@ -199,25 +199,30 @@ impl Database {
         })
     }
 
-    /// Does `work` in a transaction of several statements; again, if another one's lock made it fail.
+    /// Does `work` in a transaction of several statements, again where [`Database::write`] would.
     pub(super) fn transact<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Send + Sync + 'static,
     ) -> Answer<'static, T> {
-        let database = Arc::clone(self);
+        let (database, work) = (Arc::clone(self), Arc::new(work));
         Box::pin(async move {
-            for _ in 1..TRIES {
-                match Self::try_transact(&database, &work).await {
-                    Err(Trouble::Server(error)) if contended(&error) => {}
-                    done => return done.map_err(|trouble| trouble.told(&database)),
-                }
-                tokio::time::sleep(PAUSE.0).await;
-            }
-            Self::try_transact(&database, &work).await.map_err(|trouble| trouble.told(&database))
+            let done = database.write(|connection| {
+                let work = Arc::clone(&work);
+                Box::pin(async move {
+                    connection.batch("BEGIN").await?;
+                    connection.hold();
+                    let done = work(connection).await?;
+                    connection.batch("COMMIT").await?;
+                    Ok(done)
+                })
+            });
+            let done = done.await.map_err(|trouble| trouble.told(&database))?;
+            database.committed(1);
+            Ok(done)
         })
     }
 
-    /// Does `work`, which is one statement that changes something; again, if nothing came of it
+    /// Does `work`, which changes something in one commit; again, if nothing came of it
     /// because of another one's lock or because the server became a replica.
     pub(super) async fn write<T>(
         self: &Arc<Self>,
@@ -236,19 +241,6 @@ impl Database {
             drop(connection);
             tokio::time::sleep(PAUSE.0).await;
         }
-    }
-
-    async fn try_transact<T>(
-        database: &Arc<Self>,
-        work: &(impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Sync),
-    ) -> Result<T, Trouble> {
-        let mut connection = database.connection().await.map_err(Trouble::Store)?;
-        connection.batch("BEGIN").await?;
-        connection.hold();
-        let done = work(&mut connection).await?;
-        connection.batch("COMMIT").await?;
-        database.committed(1);
-        Ok(done)
     }
 }
 

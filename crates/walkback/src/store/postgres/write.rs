@@ -46,9 +46,7 @@ impl<'a> Rows<'a> {
             self.previous.push(&row.previous.0);
         }
     }
-}
 
-impl Rows<'_> {
     /// The columns, in the order in which the statements have them.
     fn values(&self) -> [Value<'_>; 11] {
         [
@@ -103,9 +101,7 @@ impl<'a> Heads<'a> {
         self.wakes.push(micros(head.wake_at));
         self.calls.push(micros(head.call_at));
     }
-}
 
-impl Heads<'_> {
     /// The columns, in the order in which the statements have them.
     fn values(&self) -> [Value<'_>; 14] {
         [
