@@ -10,19 +10,17 @@ use crate::clock::{Clock, SystemClock};
 use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
-use crate::ledger::{Row, Writer};
+use crate::ledger::Row;
 use crate::machine::Status;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::run::Run;
-use crate::store::{
-    Appended, Enlisted, Filter, Lease, Store, StoredRun, Transition, WorkerId, WorkerInfo,
-    WorkerSeen,
-};
+use crate::store::{Enlisted, Filter, Lease, Store, StoredRun, WorkerId, WorkerInfo, WorkerSeen};
 use crate::wiring;
-use crate::worker::{Local, Order as WorkerOrder, Worker};
+use crate::worker::{Local, Worker};
 
+mod carry;
 mod explain;
 mod operate;
 mod plan;
@@ -31,6 +29,7 @@ mod start;
 mod upgrade;
 mod view;
 mod walk_back;
+mod write;
 
 pub use explain::{Explanation, Next};
 pub(crate) use operate::Outside;
@@ -77,6 +76,8 @@ pub(crate) struct Inner {
     local: Mutex<Option<Local>>,
     plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
     waiters: Mutex<HashMap<SagaId, Vec<oneshot::Sender<Status>>>>,
+    /// Starts whose callers have gone.
+    unwatched: Arc<carry::Unwatched>,
 }
 
 /// A run that was started.
@@ -131,6 +132,7 @@ impl Engine {
             local: Mutex::default(),
             plans: Mutex::default(),
             waiters: Mutex::default(),
+            unwatched: Arc::default(),
         }))
     }
 
@@ -432,49 +434,6 @@ impl Inner {
                 waiters.remove(&id);
             }
         }
-    }
-
-    /// Writes without a claim: applied if nobody wrote since `run` was read. The local worker is
-    /// told.
-    pub(crate) async fn write_unclaimed(
-        &self,
-        mut run: Run,
-        outside: Outside,
-        asked: Option<&Asked>,
-    ) -> Result<Appended, Error> {
-        let Outside { event, records, sole_owner } = outside;
-        let expected_len = run.tip.len;
-        let writer = Writer {
-            claim: ClaimId::NONE,
-            fence: 0,
-            at: self.clock.now(),
-            actor: asked.map(|asked| asked.actor.as_str()),
-            remark: asked.and_then(|asked| Some(("reason", asked.reason.as_deref()?))),
-        };
-        let rows = vec![run.record(&event, &writer)?];
-        let news = news(&rows);
-        let hash = run.tip.hash;
-        let head = run.head();
-        let transition =
-            Transition { sole_owner, ..Transition::new(expected_len, rows, head, records) };
-        let id = run.spec.id;
-        let applied = match self.store.append_unclaimed(id, transition).await {
-            Ok(appended) => appended,
-            Err(error) => {
-                // The answer is lost: our row is there, or it is not (promise I19).
-                let rows = self.store.rows(id, expected_len).await.map_err(|_| error)?;
-                let there = rows.first().is_some_and(|row| row.hash(id) == hash);
-                if there { Appended::Applied } else { Appended::Refused }
-            }
-        };
-        if applied == Appended::Applied {
-            self.committed(&run, &news);
-            if let Some(local) = &*lock(&self.local) {
-                // A worker that is just leaving has no use for it.
-                local.orders.send(WorkerOrder::Look(Some(id))).ok();
-            }
-        }
-        Ok(applied)
     }
 }
 

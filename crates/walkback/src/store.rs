@@ -25,12 +25,14 @@ mod memory;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod worker;
 
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Pragmas, SqliteStore};
+pub use worker::{Enlisted, Lease, News, Wanted, WorkerId, WorkerInfo, WorkerSeen};
 
 /// What a store's methods return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -43,8 +45,9 @@ impl<S: Runs + Coordination + Records + Retention> Store for S {}
 /// Runs and their ledgers.
 pub trait Runs: Send + Sync {
     /// Accepts a run: its spec, its first rows and its head in one commit; for `owner`, if one is
-    /// given and still works here, with a claim. If its key is taken nothing is written.
-    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started>;
+    /// given, under the first claim of the run, with this id. If its key is taken, or the owner does
+    /// not work here, nothing is written.
+    fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started>;
 
     /// Adds rows to a run under a claim, in one commit with the new head and the records.
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended>;
@@ -86,6 +89,9 @@ pub trait Coordination: Send + Sync {
 
     /// What others have done that concerns this worker since it asked last.
     fn news(&self, wanted: Wanted) -> Answer<'_, News>;
+
+    /// The runs of this worker, with their claims.
+    fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>>;
 
     /// The runs for which the hook is to be called, and when, the soonest first; as many as `limit`.
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>>;
@@ -183,6 +189,11 @@ impl Claim {
     /// What makes it one of a kind.
     pub fn id(&self) -> ClaimId {
         self.id
+    }
+
+    /// What a row says of who wrote it: the claim, and its fence.
+    pub(crate) fn by(&self) -> (ClaimId, u64) {
+        (self.id, self.fence)
     }
 
     /// The counter: one more than that of the claim before it.
@@ -334,6 +345,8 @@ pub enum Started {
     Created(Option<Claim>),
     /// A run with this key is there already.
     Exists(Box<Spec>),
+    /// The owner does not work here any more.
+    NotEnlisted,
 }
 
 /// A run that was claimed.
@@ -345,102 +358,6 @@ pub struct Claimed {
     pub run: StoredRun,
     /// Whether its last owner died.
     pub orphaned: bool,
-}
-
-/// What a worker would like to claim.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Who asks.
-    pub worker: WorkerId,
-    /// Its queues; none means all.
-    pub queues: Arc<[String]>,
-    /// What it cannot take.
-    pub cannot: Arc<[Needs]>,
-    /// At most so many.
-    pub limit: usize,
-    /// The time now, for stores that have no clock of their own.
-    pub now: Timestamp,
-}
-
-/// What others have done that concerns a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct News {
-    /// Its runs to which somebody else has written since the last ask.
-    pub nudged: Vec<SagaId>,
-    /// When the next run that nobody owns is due, of those that it wants.
-    pub next_due: Option<Timestamp>,
-    /// When the hook is to be called next, for whichever run.
-    pub next_call: Option<Timestamp>,
-    /// Whether other workers own runs, which may come to this one yet.
-    pub others_work: bool,
-}
-
-/// The number of a worker, random.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WorkerId(pub u64);
-
-/// Who a worker is, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct WorkerInfo {
-    /// Its number.
-    #[serde(skip)]
-    pub id: Option<WorkerId>,
-    /// Its process.
-    pub pid: u32,
-    /// Its machine.
-    pub host: String,
-    /// Since when it works.
-    pub since: Timestamp,
-    /// The version of its program's walkback.
-    pub version: String,
-    /// The steps that it knows.
-    pub steps: Vec<String>,
-    /// How soon it counts as dead.
-    #[serde(skip)]
-    pub lease: Lease,
-}
-
-/// How long a worker may be silent before the others take its runs over, where several work on one
-/// store: by that store's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lease {
-    /// Six seconds: whoever stalls for less keeps its runs.
-    #[default]
-    Usual,
-    /// Two seconds, for four times as many signs of life.
-    Fast,
-}
-
-impl Lease {
-    /// The time itself.
-    pub const fn time(self) -> Duration {
-        match self {
-            Self::Usual => Duration::from_secs(6),
-            Self::Fast => Duration::from_secs(2),
-        }
-    }
-}
-
-/// A worker, and when it was seen.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct WorkerSeen {
-    /// Who it is.
-    #[serde(flatten)]
-    pub info: WorkerInfo,
-    /// When it last said that it lives.
-    pub seen_at: Timestamp,
-    /// How many runs it has.
-    pub runs: u64,
-}
-
-/// Whether this process may work.
-#[derive(Clone, Debug)]
-pub enum Enlisted {
-    /// It may.
-    Working,
-    /// Somebody else does.
-    Taken(Option<WorkerInfo>),
 }
 
 /// Which runs to list.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, Start, lock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
+
+use crate::engine::carry::Carried;
+use crate::engine::{Engine, Start, lock, news};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
@@ -13,9 +16,9 @@ use crate::recipe::{Facts, Steps};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
-use crate::store::{Appended, Needs, NewRun, Spec, Started, StoreError, Transition};
+use crate::store::{Needs, NewRun, Spec, Started, StoreError, WorkerId};
 use crate::wiring;
-use crate::worker::Order as WorkerOrder;
+use crate::worker::{Begun, Draft, Order as WorkerOrder};
 
 impl Engine {
     /// Starts a saga: it is durable when this returns (promise I1). A key that is known gives the
@@ -77,70 +80,103 @@ impl Engine {
         }
         let needs = Needs::of(run.state.plan());
         let new = NewRun { spec, rows, head: run.head(), needs };
-        self.accept(run, new).await
+        // A run that was accepted for a worker is to reach it, whatever becomes of the caller.
+        let (engine, unwatched) = (self.clone(), Arc::downgrade(&self.0.unwatched));
+        Carried::new(unwatched, async move { engine.accept(run, new).await }).await
     }
 
-    /// Commits the run and, if a worker of this process has room for it, hands it over claimed.
+    /// Commits the run: with the intent of its first bodies, if a worker of this process has room for
+    /// it and they may begin now, and otherwise for whoever claims it.
     async fn accept(&self, run: Run, new: NewRun) -> Result<Start, Error> {
-        let place = lock(&self.0.local).as_ref().and_then(|local| {
-            let served =
-                local.queues.is_empty() || local.queues.iter().any(|q| **q == *new.spec.queue);
-            let permit = Arc::clone(&local.room).try_acquire_owned().ok().filter(|_| served)?;
-            Some((local.id, permit))
-        });
-        let place = place.filter(|_| self.0.knows(&run));
-        let (id, asked) = (new.spec.id, new.spec.clone());
-        let started = match self.0.store.start(new, place.as_ref().map(|(worker, _)| *worker)).await
-        {
-            Ok(started) => started,
-            Err(error) => return self.read_back_start(id, place.is_some(), error).await,
-        };
-        match started {
-            Started::Exists(known) => same_start(&self.0.registry, &asked, &known),
-            Started::Created(claim) => {
-                let order = match (claim, place) {
-                    (Some(claim), Some((_, permit))) => {
-                        WorkerOrder::Drive(Box::new((claim, run)), permit)
-                    }
-                    _ => WorkerOrder::Look(None),
-                };
-                if let Some(local) = &*lock(&self.0.local) {
-                    // If the worker is just leaving, the run is orphaned and goes to the next.
-                    local.orders.send(order).ok();
-                }
-                Ok(Start { id, created: true })
+        if let Some(place) = self.place_for(&run) {
+            let begun = self.accept_here(run.clone(), new.clone(), place).await?;
+            if let Some(start) = begun {
+                return Ok(start);
             }
+        }
+        let (id, asked) = (run.spec.id, new.spec.clone());
+        match self.0.store.start(new, None).await {
+            Ok(Started::Exists(known)) => same_start(&self.0.registry, &asked, &known),
+            Ok(_) => Ok(self.created(id)),
+            Err(error) => match self.0.store.head(id).await {
+                Ok(Some(_)) => Ok(self.created(id)),
+                _ => Err(error.into()),
+            },
         }
     }
 
-    /// The answer to the start is lost: the run is there, or it is not. If it is there with a claim
-    /// for our worker, the claim is lost: the run is let go, so that it is claimed like any other.
+    /// A run was accepted that nobody owns.
+    fn created(&self, id: SagaId) -> Start {
+        if let Some(local) = &*lock(&self.0.local) {
+            // A worker that is just leaving has no use for it.
+            local.orders.send(WorkerOrder::Look(None)).ok();
+        }
+        Start { id, created: true }
+    }
+
+    /// Where this process could work on the run at once.
+    fn place_for(&self, run: &Run) -> Option<Place> {
+        let (worker, room) = {
+            let local = lock(&self.0.local);
+            let local = local.as_ref()?;
+            let served =
+                local.queues.is_empty() || local.queues.iter().any(|q| **q == *run.spec.queue);
+            (local.id, Arc::clone(&local.room).try_acquire_owned().ok().filter(|_| served)?)
+        };
+        // A suspect of S15 may be running alone.
+        let quiet = Arc::clone(&self.0.quiet).try_read_owned().ok()?;
+        self.0.knows(run).then_some(Place { worker, room, quiet })
+    }
+
+    /// Accepts the run and begins it here, in one commit. Nothing is said, and nothing stored, if it
+    /// has nothing to begin now, or this process is no worker any more.
+    async fn accept_here(
+        &self,
+        mut run: Run,
+        mut new: NewRun,
+        place: Place,
+    ) -> Result<Option<Start>, Error> {
+        let (id, asked, claim) = (run.spec.id, new.spec.clone(), ClaimId::random());
+        let asked_at = self.0.clock.now();
+        let mut draft = Draft::new(&mut run, &self.0.registry, (claim, 1), asked_at);
+        let starts = draft.begin(&[])?;
+        if starts.is_empty() {
+            return Ok(None);
+        }
+        let begun = draft.rows;
+        let news = news(&begun);
+        new.rows.extend(begun);
+        new.head = run.head();
+        let Place { worker, room, quiet } = place;
+        match self.0.store.start(new, Some((worker, claim))).await {
+            Ok(Started::Exists(known)) => same_start(&self.0.registry, &asked, &known).map(Some),
+            Ok(Started::Created(Some(claim))) => {
+                self.0.committed(&run, &news);
+                if let Some(local) = &*lock(&self.0.local) {
+                    let begun = Begun { claim, run, starts, asked_at, quiet, room };
+                    // If the worker is just leaving, the run is orphaned and goes to the next.
+                    local.orders.send(WorkerOrder::Drive(Box::new(begun))).ok();
+                }
+                Ok(Some(Start { id, created: true }))
+            }
+            Ok(Started::Created(None) | Started::NotEnlisted) => Ok(None),
+            Err(error) => self.read_back_start(id, claim, error).await.map(Some),
+        }
+    }
+
+    /// The answer to a start with an owner is lost: the run is there, or it is not. If it is, its claim
+    /// is lost: the run is let go, so that it is claimed like any other.
     async fn read_back_start(
         &self,
         id: SagaId,
-        claimed: bool,
+        claim: ClaimId,
         error: StoreError,
     ) -> Result<Start, Error> {
-        let store = &self.0.store;
-        if !matches!(store.head(id).await, Ok(Some(_))) {
+        if !matches!(self.0.store.head(id).await, Ok(Some(_))) {
             return Err(error.into());
         }
-        if claimed {
-            // Somebody else may write meanwhile: as it stands then, it is let go.
-            while let Some(stored) = store.load(id).await?.filter(|stored| stored.owner.is_some()) {
-                let run = self.0.fold(stored)?;
-                let let_go = Transition::new(run.tip.len, Vec::new(), run.head(), Vec::new());
-                let let_go = Transition { release: true, ..let_go };
-                if store.append_unclaimed(id, let_go).await? == Appended::Applied {
-                    break;
-                }
-            }
-            if let Some(local) = &*lock(&self.0.local) {
-                // A worker that is just leaving has no use for it.
-                local.orders.send(WorkerOrder::Look(None)).ok();
-            }
-        }
-        Ok(Start { id, created: true })
+        self.0.let_go(id, claim).await?;
+        Ok(self.created(id))
     }
 
     /// The kind, the list of steps with their facts, and the inputs of an order.
@@ -219,6 +255,14 @@ fn check_order(order: &Order) -> Vec<String> {
         mistakes.push(format!("{} labels; at most {most} are allowed", order.labels.len()));
     }
     mistakes
+}
+
+/// Room in the worker of this process.
+struct Place {
+    worker: WorkerId,
+    room: OwnedSemaphorePermit,
+    /// The right to run bodies beside others.
+    quiet: OwnedRwLockReadGuard<()>,
 }
 
 /// The known run, if it was started the same; keys are for saying one thing twice, not two things.

@@ -63,8 +63,7 @@ impl MemoryStore {
 }
 
 impl KeptRun {
-    fn claim_for(&mut self, worker: WorkerId) -> Claim {
-        let id = ClaimId::random();
+    fn claim_for(&mut self, worker: WorkerId, id: ClaimId) -> Claim {
         self.fence += 1;
         self.owner = Some(worker);
         self.run.owner = Some(id);
@@ -154,10 +153,13 @@ fn fits(run: &StoredRun, filter: &Filter) -> bool {
 }
 
 impl Runs for MemoryStore {
-    fn start(&self, new: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
+    fn start(&self, new: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         self.answer(|kept| {
             if let Some(known) = new.spec.key.as_ref().and_then(|key| kept.keys.get(key)) {
                 return Started::Exists(Box::new(kept.runs[known].run.spec.clone()));
+            }
+            if owner.is_some_and(|(worker, _)| !kept.works(worker)) {
+                return Started::NotEnlisted;
             }
             let id = new.spec.id;
             if let Some(key) = &new.spec.key {
@@ -166,8 +168,7 @@ impl Runs for MemoryStore {
             let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
             let (nobody, fence, orphaned, nudged) = (None, 0, false, false);
             let mut run = KeptRun { run, owner: nobody, fence, orphaned, nudged, needs: new.needs };
-            let working = owner.filter(|worker| kept.works(*worker));
-            let claim = working.map(|worker| run.claim_for(worker));
+            let claim = owner.map(|(worker, id)| run.claim_for(worker, id));
             kept.runs.insert(id, run);
             Started::Created(claim)
         })
@@ -254,7 +255,8 @@ impl Coordination for MemoryStore {
             due.truncate(wanted.limit);
             let claimed = due.into_iter().map(|(_, kept)| {
                 let orphaned = std::mem::take(&mut kept.orphaned);
-                Claimed { claim: kept.claim_for(wanted.worker), run: kept.run.clone(), orphaned }
+                let claim = kept.claim_for(wanted.worker, ClaimId::random());
+                Claimed { claim, run: kept.run.clone(), orphaned }
             });
             claimed.collect()
         })
@@ -278,6 +280,13 @@ impl Coordination for MemoryStore {
                     .values()
                     .any(|run| run.owner.is_some() && run.owner != worker),
             }
+        })
+    }
+
+    fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
+        self.answer(|kept| {
+            let owned = kept.runs.iter().filter(|(_, kept)| kept.owner == Some(worker));
+            owned.filter_map(|(id, kept)| Some((*id, kept.run.owner?))).collect()
         })
     }
 

@@ -35,6 +35,8 @@ use target::Target;
 use workers::Keeper;
 use write::{Accepting, Appending, End};
 
+/// Connections at most: three that write, and the others for readers and rare transactions.
+const CONNECTIONS: usize = 8;
 /// How often a worker looks at least; hints make it look sooner.
 const LOOK_MOST: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,8 @@ pub struct PostgresStore(Arc<Parts>);
 
 struct Parts {
     database: Arc<Database>,
+    /// A connection beside, for signs of life alone: they stand in no line behind work.
+    beside: Arc<Database>,
     starts: Lane<Accepting>,
     appends: Lane<Appending>,
     hints: Hints,
@@ -76,8 +80,10 @@ impl PostgresStore {
         let target = Target::parse(url, variable);
         let target =
             target.map_err(|why| StoreError::Unusable { place: "postgres:".into(), why })?;
-        let database = Arc::new(Database::new(target)?);
+        let beside = Arc::new(Database::new(target.clone(), 1)?);
+        let database = Arc::new(Database::new(target, CONNECTIONS)?);
         Ok(Self(Arc::new(Parts {
+            beside,
             starts: Lane::new(Arc::clone(&database)),
             appends: Lane::new(Arc::clone(&database)),
             hints: Hints::new(Arc::clone(&database)),
@@ -110,7 +116,8 @@ impl PostgresStore {
 
     /// Statements so far, by this process.
     pub fn statements(&self) -> u64 {
-        self.0.database.statements.load(Ordering::Relaxed)
+        let of = |database: &Database| database.statements.load(Ordering::Relaxed);
+        of(&self.0.database) + of(&self.0.beside)
     }
 
     /// Commits of runs so far and the transitions in them, by this process: how well group commit
@@ -137,8 +144,7 @@ impl Parts {
 }
 
 impl Runs for PostgresStore {
-    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
-        let claim = owner.map(|worker| (worker, ClaimId::random()));
+    fn start(&self, run: NewRun, claim: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         let started = self.0.starts.submit(Arc::new(Accepting { run, claim }));
         Box::pin(async move {
             let started = started.await?;
@@ -222,7 +228,7 @@ impl Coordination for PostgresStore {
                 parts.database.prepare_statements();
             }
             let heard = parts.hints.listen();
-            let keeper = Keeper::keep(Arc::clone(&parts.database), worker, lease, heard);
+            let keeper = Keeper::keep(Arc::clone(&parts.beside), worker, lease, heard);
             parts.keepers().insert(worker, keeper);
             Ok(Enlisted::Working)
         })
@@ -262,13 +268,28 @@ impl Coordination for PostgresStore {
             if self.0.keepers().get(&wanted.worker).is_some_and(Keeper::lost) {
                 return self.0.not_enlisted();
             }
-            let wanted = Arc::new(wanted);
+            let (worker, wanted) = (wanted.worker, Arc::new(wanted));
             let news = self.0.database.read(move |connection| {
                 let wanted = Arc::clone(&wanted);
                 Box::pin(async move { workers::news(connection, &wanted).await })
             });
-            news.await
+            let (mut news, nudged) = news.await?;
+            if nudged.is_empty() {
+                return Ok(news);
+            }
+            // Known here by now, so that no answer that is lost can lose them.
+            news.nudged = nudged.iter().map(|(id, _)| *id).collect();
+            let nudged = Arc::new(nudged);
+            let told = self.0.database.read(move |connection| {
+                let nudged = Arc::clone(&nudged);
+                Box::pin(async move { workers::told(connection, worker, &nudged).await })
+            });
+            told.await.map(|()| news)
         })
+    }
+
+    fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
+        self.0.database.read(move |connection| Box::pin(workers::owned(connection, worker)))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

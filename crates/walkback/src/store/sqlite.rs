@@ -174,11 +174,11 @@ impl SqliteStore {
 }
 
 impl Runs for SqliteStore {
-    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
-        let claim = owner.map(|worker| (worker, ClaimId::random()));
+    fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         let lock = Arc::clone(&self.0.lock);
         self.0.writer.submit(move |connection| {
-            write::start(connection, &run, claim.filter(|(worker, _)| lock.is_held_by(*worker)))
+            let works = owner.is_none_or(|(worker, _)| lock.is_held_by(worker));
+            write::start(connection, &run, owner, works)
         })
     }
 
@@ -254,6 +254,10 @@ impl Coordination for SqliteStore {
 
     fn news(&self, wanted: Wanted) -> Answer<'_, News> {
         self.0.writer.submit(move |connection| claim::news(connection, &wanted))
+    }
+
+    fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
+        self.0.readers.read(move |connection| claim::owned_by(connection, worker))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

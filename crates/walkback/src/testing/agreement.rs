@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::id::SagaId;
+use crate::id::{ClaimId, SagaId};
 use crate::machine::{Event, Status};
 use crate::run::Run;
 use crate::store::{
@@ -96,7 +96,7 @@ impl Pair {
         if self.chance.once_in(3) {
             made = waking(made, Some(at(5_000)));
         }
-        let owner = self.chance.once_in(3).then_some(WORKER);
+        let owner = self.chance.once_in(3).then(|| (WORKER, ClaimId::random()));
         let one = self.stores.0.start(made.new.clone(), owner).await;
         let other = self.stores.1.start(made.new.clone(), owner).await;
         let claims = match (one, other) {
@@ -105,6 +105,7 @@ impl Pair {
             }
             (Ok(Started::Created(None)), Ok(Started::Created(None))) => None,
             (Ok(Started::Exists(one)), Ok(Started::Exists(other))) if one == other => return Ok(()),
+            (Ok(Started::NotEnlisted), Ok(Started::NotEnlisted)) => return Ok(()),
             (one, other) => return Err(format!("start: {one:?}\nand {other:?}")),
         };
         self.made += 1;

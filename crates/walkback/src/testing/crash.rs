@@ -167,6 +167,7 @@ impl<'a> Trial<'a> {
                 () = ended => {}
                 () = overdue => self.no_rest().await,
             }
+            engine.0.drop_unwatched();
             drop(engine);
             // What was aborted holds the store until the runtime gets to it. A process that is dead
             // holds nothing, so the next one begins after that.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::desired::{Observed, Provisioned, Resource, Survey};
-use crate::id::SagaId;
+use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
     Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
@@ -247,7 +247,7 @@ impl Faulty {
 }
 
 impl Runs for Faulty {
-    fn start(&self, run: NewRun, owner: Option<WorkerId>) -> Answer<'_, Started> {
+    fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         self.call(move |store| store.start(run, owner))
     }
 
@@ -315,6 +315,10 @@ impl Coordination for Faulty {
 
     fn news(&self, wanted: Wanted) -> Answer<'_, News> {
         self.call(move |store| store.news(wanted))
+    }
+
+    fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
+        self.call(move |store| store.owned(worker))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
@@ -12,7 +12,7 @@ use crate::clock;
 use crate::desired::RecordChange;
 use crate::engine::{Inner, news};
 use crate::error::{Error, StepError};
-use crate::id::Phase;
+use crate::id::{Phase, SagaId};
 use crate::ledger::Row;
 use crate::machine::{Command, Event, ParkReason};
 use crate::run::Run;
@@ -38,6 +38,22 @@ pub(super) struct Drive {
     /// Outcomes that are not committed yet.
     ended: Vec<(Start, Ended)>,
     quiet: Option<Quiet>,
+    /// Bodies whose intent was committed with the start of the run, and when that was asked for.
+    begun: Option<(Vec<Start>, Timestamp)>,
+}
+
+/// A run whose first bodies are about to begin: it was accepted with the intent of them.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) claim: Claim,
+    pub(crate) run: Run,
+    pub(crate) starts: Vec<Start>,
+    /// When the start was asked for.
+    pub(crate) asked_at: Timestamp,
+    /// The right to run bodies beside others.
+    pub(crate) quiet: OwnedRwLockReadGuard<()>,
+    /// Its room in the worker.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 struct UnderWay {
@@ -85,8 +101,22 @@ pub(super) enum End {
 
 impl Drive {
     pub(super) fn new(engine: Arc<Inner>, claim: Claim, run: Run, orphaned: bool) -> Self {
-        let (bodies, quiet) = (JoinSet::new(), None);
-        Self { engine, claim, run, orphaned, bodies, under_way: vec![], ended: vec![], quiet }
+        let (bodies, quiet, begun) = (JoinSet::new(), None, None);
+        let (under_way, ended) = (Vec::new(), Vec::new());
+        Self { engine, claim, run, orphaned, bodies, under_way, ended, quiet, begun }
+    }
+
+    /// A run that was just started here; its room is left to the caller.
+    pub(super) fn begun(engine: Arc<Inner>, begun: Begun) -> (Self, OwnedSemaphorePermit) {
+        let Begun { claim, run, starts, asked_at, quiet, room } = begun;
+        let drive = Self::new(engine, claim, run, false);
+        let (quiet, begun) = (Some(Quiet::Shared(quiet)), Some((starts, asked_at)));
+        (Self { quiet, begun, ..drive }, room)
+    }
+
+    /// The run.
+    pub(super) fn saga(&self) -> SagaId {
+        self.claim.saga()
     }
 
     /// Works on the run until it is released. `nudge` says that somebody else wrote to it, `leave`
@@ -109,17 +139,20 @@ impl Drive {
             if leave.is_cancelled() {
                 return self.hand_over().await;
             }
-            self.find_quiet().await;
-            let begun = self.engine.clock.now();
-            let Some((starts, released)) = self.commit(Occasion::Go).await? else {
-                return Ok(End::Lost);
+            let (starts, asked_at) = if let Some(begun) = self.begun.take() {
+                begun
+            } else {
+                self.find_quiet().await;
+                let asked_at = self.engine.clock.now();
+                match self.commit(Occasion::Go).await? {
+                    None => return Ok(End::Lost),
+                    Some((_, true)) => return Ok(End::Released(self.run.wake_at())),
+                    Some((starts, false)) => (starts, asked_at),
+                }
             };
-            let stalled = self.engine.clock.now().since(begun) > STALL;
+            let stalled = self.engine.clock.now().since(asked_at) > STALL;
             if stalled && !starts.is_empty() && !self.still_owns().await? {
                 return Ok(End::Lost);
-            }
-            if released {
-                return Ok(End::Released(self.run.wake_at()));
             }
             for start in starts {
                 self.spawn(start);
@@ -215,7 +248,7 @@ impl Drive {
 
     fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
         let now = self.engine.clock.now();
-        let mut draft = Draft::new(&mut self.run, &self.engine.registry, &self.claim, now);
+        let mut draft = Draft::new(&mut self.run, &self.engine.registry, self.claim.by(), now);
         for (start, ended) in &self.ended {
             draft.ended(*start, ended)?;
         }

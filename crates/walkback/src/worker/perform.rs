@@ -25,7 +25,7 @@ pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What is to be performed: a body of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(crate) struct Start {
     pub(super) step: StepIdx,
     pub(super) phase: Phase,
     /// For a probe: whether it goes before an undo.

@@ -5,7 +5,7 @@ use crate::builtin::goes_on;
 use crate::desired::{Change, RecordChange};
 use crate::erased::Done;
 use crate::error::{Error, Kind, StepError};
-use crate::id::{Phase, chance};
+use crate::id::{ClaimId, Phase, chance};
 use crate::json::Json;
 use crate::ledger::{Row, Writer};
 use crate::limits;
@@ -18,25 +18,25 @@ use crate::plan::StepIdx;
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::step::Probe;
-use crate::store::Claim;
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Start};
 
 /// A commit in the making, on a run that already stands as it will after it.
-pub(super) struct Draft<'a> {
+pub(crate) struct Draft<'a> {
     pub(super) run: &'a mut Run,
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     pub(super) records: Vec<RecordChange>,
     registry: &'a Registry,
-    claim: &'a Claim,
+    /// The claim that writes, and its fence.
+    claim: (ClaimId, u64),
     now: Timestamp,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         run: &'a mut Run,
         registry: &'a Registry,
-        claim: &'a Claim,
+        claim: (ClaimId, u64),
         now: Timestamp,
     ) -> Self {
         Self { run, rows: Vec::new(), records: Vec::new(), registry, claim, now }
@@ -48,8 +48,8 @@ impl<'a> Draft<'a> {
 
     fn record_with(&mut self, event: &Event, stderr: Option<&str>) -> Result<(), Error> {
         let writer = Writer {
-            claim: self.claim.id(),
-            fence: self.claim.fence(),
+            claim: self.claim.0,
+            fence: self.claim.1,
             at: self.now,
             actor: None,
             remark: stderr.map(|text| ("stderr", text)),
@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
 
     /// Records whatever ought to begin now and says which bodies that are. A probe that is under
     /// way (`asked`) is not asked again.
-    pub(super) fn begin(&mut self, asked: &[Start]) -> Result<Vec<Start>, Error> {
+    pub(crate) fn begin(&mut self, asked: &[Start]) -> Result<Vec<Start>, Error> {
         let mut starts: Vec<Start> = Vec::new();
         loop {
             let rows = self.rows.len();

@@ -19,8 +19,6 @@ use crate::store::postgres::migrate;
 use crate::store::postgres::target::Target;
 use crate::store::{Answer, StoreError};
 
-/// Connections at most: three that write, and the others for readers and rare transactions.
-const CONNECTIONS: usize = 8;
 /// How long a statement may take. One that waits for an absent standby takes for ever, whatever the
 /// server's own limits are; what became of it is unknown then.
 const STATEMENT: Duration = Duration::from_mins(1);
@@ -62,12 +60,13 @@ pub(super) struct Connection {
 }
 
 impl Database {
-    pub(super) fn new(target: Target) -> Result<Self, StoreError> {
+    /// With so many connections at most.
+    pub(super) fn new(target: Target, connections: usize) -> Result<Self, StoreError> {
         let Target { config, tls, name } = target;
         let recycling_method = RecyclingMethod::Fast;
         let settings = ManagerConfig { recycling_method };
         let manager = Manager::from_config(config.clone(), tls.clone(), settings);
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
+        let pool = Pool::builder(manager).max_size(connections).build();
         let pool = pool.map_err(|error| StoreError::Unusable {
             place: name.to_string(),
             why: error.to_string(),

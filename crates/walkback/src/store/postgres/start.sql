@@ -1,6 +1,6 @@
--- Accepts many runs, each with its rows, its head and its labels; answers which, and with which
--- owner. A run whose key is known is not among them. The owner is locked against being taken for
--- dead, so that no run is given to one who is.
+-- Accepts many runs, each with its rows, its head and its labels; answers of each whether it was, and
+-- whether its owner works here. One whose key is known, or whose owner does not, is not accepted. The
+-- owner is locked against being taken for dead, so that no run is given to one who is.
 WITH new AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bool[], $6::text[],
         $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[],
@@ -14,12 +14,15 @@ WITH new AS MATERIALIZED (
 ), working AS MATERIALIZED (
     SELECT id AS worker FROM workers
     WHERE id IN (SELECT worker FROM new) AND NOT dead FOR KEY SHARE
+), wanted AS MATERIALIZED (
+    SELECT new.* FROM new LEFT JOIN working USING (worker)
+    WHERE new.worker IS NULL OR working.worker IS NOT NULL
 ), accepted AS (
     INSERT INTO run_specs (id, kind, step_modules, inputs, idempotency_key, labels, queue, priority,
         deadline, created_at)
     SELECT id, kind, step_modules, inputs, idempotency_key, labels, queue, priority, deadline,
         created_at
-    FROM new
+    FROM wanted
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id
 ), heads AS (
@@ -28,11 +31,9 @@ WITH new AS MATERIALIZED (
         priority, needs, claim_id, fence, owner, orphaned, nudged)
     SELECT id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
         started_at, finished_at, ledger_len, ledger_head, wake_at,
-        CASE WHEN working.worker IS NULL THEN wake_at END, call_at, queue, priority, needs,
-        CASE WHEN working.worker IS NOT NULL THEN claim_id END,
-        CASE WHEN working.worker IS NOT NULL THEN 1 ELSE 0 END, working.worker, false, false
-    FROM new JOIN accepted USING (id) LEFT JOIN working ON working.worker = new.worker
-    RETURNING id, owner
+        CASE WHEN worker IS NULL THEN wake_at END, call_at, queue, priority, needs, claim_id,
+        CASE WHEN worker IS NULL THEN 0 ELSE 1 END, worker, false, false
+    FROM wanted JOIN accepted USING (id)
 ), labelled AS (
     INSERT INTO run_labels (id, name, value)
     SELECT label.* FROM unnest($27::uuid[], $28::text[], $29::text[]) AS label (id, name, value)
@@ -45,4 +46,5 @@ WITH new AS MATERIALIZED (
     AS row (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload, previous)
     JOIN accepted USING (id)
 )
-SELECT id, owner FROM heads
+SELECT new.id, accepted.id IS NOT NULL, wanted.id IS NOT NULL
+FROM new LEFT JOIN wanted USING (id) LEFT JOIN accepted USING (id)

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use tracing::{info, warn};
 
-use crate::id::SagaId;
-use crate::store::postgres::codec::{RUN, claim_id, damaged, moment, saga_id, signed, unsigned};
+use crate::id::{ClaimId, SagaId};
+use crate::store::postgres::codec::{
+    RUN, claim_id, damaged, moment, saga_id, signed, unsigned, uuid,
+};
 use crate::store::postgres::connect::{Connection, Database, Trouble, Value};
 use crate::store::postgres::read;
 use crate::store::{Claim, Claimed, News, Wanted, WorkerId, WorkerInfo, WorkerSeen};
@@ -188,6 +190,18 @@ pub(super) async fn workers(connection: &mut Connection) -> Result<Vec<WorkerSee
     rows.iter().map(worker).collect()
 }
 
+/// The runs of this worker, with their claims.
+pub(super) async fn owned(
+    connection: &mut Connection,
+    worker: WorkerId,
+) -> Result<Vec<(SagaId, ClaimId)>, Trouble> {
+    let sql = "SELECT id, claim_id FROM run_heads WHERE owner = $1 AND claim_id IS NOT NULL";
+    let rows = connection.query(sql, &[(&signed(worker.0), Type::INT8)]).await?;
+    let owned =
+        rows.iter().map(|row| Ok((saga_id(row, 0)?, claim_id(row, 1)?.unwrap_or(ClaimId::NONE))));
+    owned.collect()
+}
+
 /// The queues as the statements want them: none named means all.
 fn queues(named: &[String]) -> Option<&[String]> {
     Some(named).filter(|named| !named.is_empty())
@@ -231,8 +245,11 @@ pub(super) async fn claim(
     Ok(Some(claimed.collect()))
 }
 
-/// What others have done that concerns this worker.
-pub(super) async fn news(connection: &mut Connection, wanted: &Wanted) -> Result<News, Trouble> {
+/// What others have done that concerns this worker; its nudged runs, and how long their ledgers are.
+pub(super) async fn news(
+    connection: &mut Connection,
+    wanted: &Wanted,
+) -> Result<(News, Vec<(SagaId, u64)>), Trouble> {
     let sql = "SELECT (SELECT due_at FROM run_heads WHERE due_at IS NOT NULL \
                AND ($2::text[] IS NULL OR queue = ANY ($2)) AND needs <> ALL ($3::bigint[]) \
                ORDER BY due_at LIMIT 1), \
@@ -249,12 +266,34 @@ pub(super) async fn news(connection: &mut Connection, wanted: &Wanted) -> Result
     let row = connection.query(sql, &values).await?.pop().ok_or_else(|| damaged("no news"))?;
     let (next_due, next_call) = (moment(&row, 0)?, moment(&row, 1)?);
     let nudged = if row.try_get(2)? { nudged(connection, wanted.worker).await? } else { vec![] };
-    Ok(News { nudged, next_due, next_call, others_work: row.try_get(3)? })
+    let others_work = row.try_get(3)?;
+    Ok((News { nudged: Vec::new(), next_due, next_call, others_work }, nudged))
 }
 
-/// The runs of this worker to which somebody else wrote; they count as told.
-async fn nudged(connection: &mut Connection, worker: WorkerId) -> Result<Vec<SagaId>, Trouble> {
-    let sql = "UPDATE run_heads SET nudged = false WHERE owner = $1 AND nudged RETURNING id";
+/// The worker knows of these nudges, unless somebody wrote since.
+pub(super) async fn told(
+    connection: &mut Connection,
+    worker: WorkerId,
+    nudged: &[(SagaId, u64)],
+) -> Result<(), Trouble> {
+    let sql = "UPDATE run_heads h SET nudged = false \
+               FROM unnest($2::uuid[], $3::bigint[]) AS told (id, ledger_len) \
+               WHERE h.id = told.id AND h.owner = $1 AND h.ledger_len = told.ledger_len";
+    let (ids, lens): (Vec<_>, Vec<_>) =
+        nudged.iter().map(|(id, len)| (uuid(*id), signed(*len))).unzip();
+    let worker = signed(worker.0);
+    let values: [Value<'_>; 3] =
+        [(&worker, Type::INT8), (&ids, Type::UUID_ARRAY), (&lens, Type::INT8_ARRAY)];
+    connection.query(sql, &values).await?;
+    Ok(())
+}
+
+/// The runs of this worker to which somebody else wrote, and how long their ledgers are.
+async fn nudged(
+    connection: &mut Connection,
+    worker: WorkerId,
+) -> Result<Vec<(SagaId, u64)>, Trouble> {
+    let sql = "SELECT id, ledger_len FROM run_heads WHERE owner = $1 AND nudged";
     let rows = connection.query(sql, &[(&signed(worker.0), Type::INT8)]).await?;
-    rows.iter().map(|row| saga_id(row, 0)).collect()
+    rows.iter().map(|row| Ok((saga_id(row, 0)?, unsigned(row, 1)?))).collect()
 }

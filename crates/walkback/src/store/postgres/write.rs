@@ -138,7 +138,7 @@ pub(super) async fn start(
     let accepted = insert(connection, all).await?;
     let mut keys = Vec::new();
     for one in all {
-        if !accepted.contains_key(&one.run.spec.id) {
+        if accepted.get(&one.run.spec.id) != Some(&Entry::Accepted) {
             keys.extend(one.run.spec.key.as_deref());
         }
     }
@@ -150,21 +150,34 @@ pub(super) async fn start(
     })?;
     let ends = all.iter().map(|one| {
         let spec = &one.run.spec;
-        let Some(owner) = accepted.get(&spec.id) else {
+        let exists = || {
             let known = spec.key.as_ref().and_then(|key| known.get(key));
-            return known.map(|known| Started::Exists(Box::new(known.clone())));
+            known.map(|known| Started::Exists(Box::new(known.clone())))
         };
-        let claim = one.claim.filter(|_| owner.is_some());
-        Some(Started::Created(claim.map(|(_, claim)| Claim::new(spec.id, claim, 1, 0))))
+        let claim = || one.claim.map(|(_, claim)| Claim::new(spec.id, claim, 1, 0));
+        match accepted.get(&spec.id)? {
+            Entry::Accepted => Some(Started::Created(claim())),
+            Entry::Ownerless => exists().or(Some(Started::NotEnlisted)),
+            Entry::Refused => exists(),
+        }
     });
     Ok(ends.collect())
 }
 
-/// The runs that were accepted, and their owners.
+/// What the statement did with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Accepted,
+    /// Its owner does not work here.
+    Ownerless,
+    /// Its key is known.
+    Refused,
+}
+
 async fn insert(
     connection: &mut Connection,
     all: &[Arc<Accepting>],
-) -> Result<HashMap<SagaId, Option<i64>>, Trouble> {
+) -> Result<HashMap<SagaId, Entry>, Trouble> {
     let (mut heads, mut rows) = (Heads::default(), Rows::default());
     let mut labels: (Vec<Uuid>, Vec<&str>, Vec<&str>) = Default::default();
     for run in all.iter().map(|one| &one.run) {
@@ -211,7 +224,15 @@ async fn insert(
     let values: Vec<Value<'_>> =
         heads.values().into_iter().chain(specs).chain(rows.values()).collect();
     let accepted = connection.query(include_str!("start.sql"), &values).await?;
-    accepted.iter().map(|row| Ok((saga_id(row, 0)?, row.try_get(1)?))).collect()
+    let entry = |row: &tokio_postgres::Row| {
+        let entry = match (row.try_get(1)?, row.try_get(2)?) {
+            (true, _) => Entry::Accepted,
+            (false, true) => Entry::Refused,
+            (false, false) => Entry::Ownerless,
+        };
+        Ok((saga_id(row, 0)?, entry))
+    };
+    accepted.iter().map(entry).collect()
 }
 
 /// The runs that have these keys.

@@ -95,6 +95,20 @@ fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Result<Vec<Sag
     Ok(ids)
 }
 
+/// The runs of this worker, with their claims.
+pub(super) fn owned_by(
+    connection: &Connection,
+    worker: WorkerId,
+) -> rusqlite::Result<Vec<(SagaId, ClaimId)>> {
+    let mut runs = connection.prepare_cached(
+        "SELECT s.id, h.claim_id FROM run_heads h JOIN run_specs s USING (run_no) WHERE h.owner = ?1",
+    )?;
+    let owned = runs.query_map([signed(worker.0)], |row| {
+        Ok((saga_id(row, 0)?, ClaimId::from_bytes(row.get(1)?)))
+    });
+    owned?.collect()
+}
+
 /// The needs that the worker cannot meet, as a JSON list.
 fn cannot(wanted: &Wanted) -> String {
     let needs: Vec<i64> = wanted.cannot.iter().map(|needs| needs.0).collect();

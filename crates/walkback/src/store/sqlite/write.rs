@@ -8,11 +8,12 @@ use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
 use crate::store::sqlite::records;
 use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
 
-/// Accepts a run, unless its key is known.
+/// Accepts a run, unless its key is known or its owner does not work here.
 pub(super) fn start(
     connection: &Connection,
     run: &NewRun,
     claim: Option<(WorkerId, ClaimId)>,
+    works: bool,
 ) -> rusqlite::Result<Started> {
     let spec = &run.spec;
     if let Some(key) = &spec.key {
@@ -21,6 +22,9 @@ pub(super) fn start(
         if let Some(known) = known {
             return Ok(Started::Exists(Box::new(known)));
         }
+    }
+    if !works {
+        return Ok(Started::NotEnlisted);
     }
     let labels = serde_json::to_string(&spec.labels).unwrap_or_default();
     let id = spec.id.to_string();
@@ -179,7 +183,7 @@ pub(super) fn append_unclaimed(
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
              wake_at = :wake, call_at = :call, nudged = owner IS NOT NULL AND NOT :release, \
              due_at = CASE WHEN owner IS NOT NULL AND NOT :release THEN NULL \
-             WHEN orphaned THEN 0 ELSE :wake END, \
+             WHEN orphaned OR :orphan THEN 0 ELSE :wake END, orphaned = orphaned OR :orphan, \
              owner = CASE WHEN :release THEN NULL ELSE owner END \
              WHERE run_no = (SELECT run_no FROM run_specs WHERE id = :id) \
              AND ledger_len = :expected RETURNING run_no",
@@ -192,6 +196,7 @@ pub(super) fn append_unclaimed(
                 ":finished": micros(head.finished_at), ":len": signed(head.len),
                 ":hash": head.hash.0, ":wake": micros(head.wake_at), ":call": micros(head.call_at), ":id": id.to_string(),
                 ":expected": signed(transition.expected_len), ":release": transition.release,
+                ":orphan": transition.orphan,
             },
             |row| row.get(0),
         )

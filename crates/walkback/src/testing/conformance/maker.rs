@@ -114,7 +114,7 @@ pub(in crate::testing) async fn started(store: &dyn Store, spec: Spec) -> Made {
 pub(in crate::testing) async fn owned(store: &dyn Store, spec: Spec) -> (Made, Claim) {
     enlisted(store, WORKER).await;
     let made = accepted(spec);
-    match must(store.start(made.new.clone(), Some(WORKER)).await) {
+    match must(store.start(made.new.clone(), Some((WORKER, ClaimId::random()))).await) {
         Started::Created(Some(claim)) => (made, claim),
         other => panic!("expected a claim: {other:?}"),
     }

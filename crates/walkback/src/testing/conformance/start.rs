@@ -32,13 +32,15 @@ pub(super) async fn a_start_with_an_owner_gives_a_claim_that_may_write(store: Un
     applied(&*store, &claim, transition(&mut made.run, &[begin(0)], Some(&claim))).await;
 }
 
-pub(super) async fn a_start_for_a_worker_that_has_left_is_nobodys(store: Under) {
+pub(super) async fn a_start_for_a_worker_that_has_left_stores_nothing(store: Under) {
     enlist(&*store, WORKER).await;
     must(store.retire(WORKER).await);
     let made = accepted(spec());
-    let begun = must(store.start(made.new.clone(), Some(WORKER)).await);
-    assert!(matches!(begun, Started::Created(None)), "{begun:?}");
-    assert_eq!(load(&*store, made.run.spec.id).await.owner, None);
+    let owner = Some((WORKER, ClaimId::random()));
+    let begun = must(store.start(made.new.clone(), owner).await);
+    assert!(matches!(begun, Started::NotEnlisted), "{begun:?}");
+    assert!(must(store.load(made.run.spec.id).await).is_none());
+    must(store.start(made.new.clone(), None).await);
     enlist(&*store, WORKER).await;
     assert_eq!(ids(&claim_at(&*store, at(9_000), 10).await), [made.run.spec.id]);
 }
@@ -65,7 +67,7 @@ pub(super) async fn a_known_key_stores_nothing(store: Under) {
     started(&*store, keyed("k")).await;
     let other = accepted(keyed("k"));
     enlist(&*store, WORKER).await;
-    must(store.start(other.new.clone(), Some(WORKER)).await);
+    must(store.start(other.new.clone(), Some((WORKER, ClaimId::random()))).await);
     assert!(must(store.load(other.new.spec.id).await).is_none());
     assert_eq!(must(store.scan(None, 10).await).len(), 1);
 }
@@ -105,7 +107,7 @@ pub(super) async fn the_winner_of_racing_starts_is_the_one_that_losers_read(stor
         .into_iter()
         .filter_map(|end| match end {
             Started::Exists(spec) => Some(spec.id),
-            Started::Created(_) => None,
+            Started::Created(_) | Started::NotEnlisted => None,
         })
         .collect();
     assert_eq!(read, BTreeSet::from([winner]));

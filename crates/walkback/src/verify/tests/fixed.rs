@@ -24,7 +24,7 @@ fn no<T: Send + 'static>() -> Answer<'static, T> {
 }
 
 impl Runs for Fixed {
-    fn start(&self, _: NewRun, _: Option<WorkerId>) -> Answer<'_, Started> {
+    fn start(&self, _: NewRun, _: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         no()
     }
     fn append<'a>(&'a self, _: &'a Claim, _: Transition) -> Answer<'a, Appended> {
@@ -63,6 +63,9 @@ impl Coordination for Fixed {
         no()
     }
     fn news(&self, _: Wanted) -> Answer<'_, News> {
+        no()
+    }
+    fn owned(&self, _: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
         no()
     }
     fn calls(&self, _: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
