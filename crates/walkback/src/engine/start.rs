@@ -94,14 +94,11 @@ impl Engine {
                 return Ok(start);
             }
         }
-        let (id, asked) = (run.spec.id, new.spec.clone());
+        let id = run.spec.id;
         match self.0.store.start(new, None).await {
-            Ok(Started::Exists(known)) => same_start(&self.0.registry, &asked, &known),
+            Ok(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known),
             Ok(_) => Ok(self.created(id)),
-            Err(error) => match self.0.store.head(id).await {
-                Ok(Some(_)) => Ok(self.created(id)),
-                _ => Err(error.into()),
-            },
+            Err(error) => self.read_back_start(id, None, error).await,
         }
     }
 
@@ -136,7 +133,7 @@ impl Engine {
         mut new: NewRun,
         place: Place,
     ) -> Result<Option<Start>, Error> {
-        let (id, asked, claim) = (run.spec.id, new.spec.clone(), ClaimId::random());
+        let (id, claim) = (run.spec.id, ClaimId::random());
         let asked_at = self.0.clock.now();
         let mut draft = Draft::new(&mut run, &self.0.registry, (claim, 1), asked_at);
         let starts = draft.begin(&[])?;
@@ -149,7 +146,7 @@ impl Engine {
         new.head = run.head();
         let Place { worker, room, quiet } = place;
         match self.0.store.start(new, Some((worker, claim))).await {
-            Ok(Started::Exists(known)) => same_start(&self.0.registry, &asked, &known).map(Some),
+            Ok(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known).map(Some),
             Ok(Started::Created(Some(claim))) => {
                 self.0.committed(&run, &news);
                 if let Some(local) = &*lock(&self.0.local) {
@@ -160,22 +157,24 @@ impl Engine {
                 Ok(Some(Start { id, created: true }))
             }
             Ok(Started::Created(None) | Started::NotEnlisted) => Ok(None),
-            Err(error) => self.read_back_start(id, claim, error).await.map(Some),
+            Err(error) => self.read_back_start(id, Some(claim), error).await.map(Some),
         }
     }
 
-    /// The answer to a start with an owner is lost: the run is there, or it is not. If it is, its claim
+    /// The answer to a start is lost: the run is there, or it is not. If it is there with a claim, that
     /// is lost: the run is let go, so that it is claimed like any other.
     async fn read_back_start(
         &self,
         id: SagaId,
-        claim: ClaimId,
+        claim: Option<ClaimId>,
         error: StoreError,
     ) -> Result<Start, Error> {
         if !matches!(self.0.store.head(id).await, Ok(Some(_))) {
             return Err(error.into());
         }
-        self.0.let_go(id, claim).await?;
+        if let Some(claim) = claim {
+            self.0.let_go(id, claim).await?;
+        }
         Ok(self.created(id))
     }
 
