@@ -22,6 +22,7 @@ use crate::worker::{Local, Worker};
 
 mod carry;
 mod explain;
+mod locks;
 mod operate;
 mod plan;
 mod prune;

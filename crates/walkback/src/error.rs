@@ -190,6 +190,19 @@ pub enum Error {
         /// Who owns it by now; nobody, if it was changed.
         owner: Option<crate::SagaId>,
     },
+    /// What the run held is by now locked by another (rule S13).
+    #[error(
+        "`rollback` does not fit saga {id}: `{key}`, which it held, is locked by saga {owner}: expected \
+         it to end first"
+    )]
+    Locked {
+        /// The run.
+        id: crate::SagaId,
+        /// The lock.
+        key: String,
+        /// Who holds it by now.
+        owner: crate::SagaId,
+    },
     /// The stored run is damaged.
     #[error("saga {id} in the store is damaged: {why}")]
     Damaged {

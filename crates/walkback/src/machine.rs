@@ -24,6 +24,7 @@ mod commands;
 mod event;
 mod forward;
 mod hook;
+mod lock;
 mod permit;
 mod policy;
 mod run;
@@ -35,6 +36,8 @@ mod walk;
 pub use commands::Command;
 pub use event::{By, Effect, Event, Finding, ParkReason, Then, UndoThen, Wait};
 pub(crate) use hook::Called;
+pub use lock::Lock;
+pub(crate) use lock::Locking;
 pub use permit::{Request, Verdict};
 pub use policy::{Class, Failure, after_failure, after_undo_failure};
 pub use step::StepStatus;
@@ -63,6 +66,8 @@ pub struct State {
     stuck_since: Option<Timestamp>,
     edits: Vec<Json>,
     signals: VecDeque<Signal>,
+    /// What it holds.
+    locks: Vec<Lock>,
     /// Ids of the signals ever received, against duplicates.
     signal_ids: Vec<String>,
     deaths: u32,
@@ -201,6 +206,7 @@ impl State {
             stuck_since: None,
             edits: Vec::new(),
             signals: VecDeque::new(),
+            locks: Vec::new(),
             signal_ids: Vec::new(),
             deaths: 0,
             rows: 0,
@@ -241,7 +247,8 @@ impl State {
             Event::StepFailed { step, effect, error, then } => {
                 return self.step_failed(at, *step, *effect, error, then);
             }
-            Event::StepWaits { step, wait } => return self.step_waits(*step, wait),
+            Event::LocksTaken { step, locks } => return self.locks_taken(*step, locks),
+            Event::StepWaits { step, wait } => return self.step_waits(at, *step, wait),
             Event::StepProbed { step, finding } => return self.step_probed(at, *step, *finding),
             Event::StepParked { step, reason } => return self.step_parked(*step, *reason),
             Event::UndoStarted { step, attempt } => return self.undo_started(*step, *attempt),

@@ -96,6 +96,11 @@ impl Plan {
         &self.steps[idx]
     }
 
+    /// Whether any step needs a lock.
+    pub(crate) fn has_locks(&self) -> bool {
+        self.steps.iter().any(|step| !step.lock.is_empty())
+    }
+
     pub(crate) fn facts(&self, idx: StepIdx) -> Facts {
         self.steps[idx].facts
     }

@@ -10,9 +10,11 @@ use crate::options::{OnFailure, OnUndoFailure, Options, Retry};
 use crate::time::Span;
 
 mod facts;
+mod lock;
 mod read;
 
 pub(crate) use facts::Facts;
+pub(crate) use lock::{LockRef, Part};
 pub(crate) use read::kind_of;
 
 /// A list of entries that follow one another; the members of a group run together.
@@ -75,6 +77,8 @@ pub struct StepRef {
     pub(crate) hold_on_failure: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_undo_failure: Option<OnUndoFailure>,
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lock::read")]
+    pub(crate) lock: Vec<LockRef>,
     /// What the engine must know of the step without its code; set when a run is accepted.
     #[serde(skip_serializing_if = "Facts::is_default")]
     pub(crate) facts: Facts,
@@ -232,6 +236,46 @@ impl StepRef {
     #[must_use]
     pub fn for_each(mut self, field: &str) -> Self {
         self.for_each = Some(field.to_owned());
+        self
+    }
+
+    /// Begins only when the run holds `key` (with fields of the context in braces) and no other does:
+    /// until it has completed, is rolled back, or has failed with nothing left to see to. Another run
+    /// that wants it waits, for an hour unless [`StepRef::lock_within`] says otherwise, and then turns.
+    ///
+    /// ```
+    /// # use walkback::{StepRef, Steps};
+    /// let steps = Steps::new().then(StepRef::new("resize").lock("droplet:{droplet_id}"));
+    /// let same = r#"[{"resize": {"lock": "droplet:{droplet_id}"}}]"#;
+    /// assert_eq!(steps, serde_json::from_str(same).unwrap());
+    /// ```
+    #[must_use]
+    pub fn lock(mut self, key: &str) -> Self {
+        self.lock.push(LockRef::new(key, None));
+        self
+    }
+
+    /// Begins only while at most `at_most` runs that move or are parked hold `key`, this one included;
+    /// it waits for as long as it takes.
+    ///
+    /// ```
+    /// # use std::num::NonZeroU32;
+    /// # use walkback::{StepRef, Steps};
+    /// let steps = Steps::new()
+    ///     .then(StepRef::new("create_vpc").limit("customer:{customer}", NonZeroU32::new(3).unwrap()));
+    /// let same = r#"[{"create_vpc": {"lock": {"key": "customer:{customer}", "at_most": 3}}}]"#;
+    /// assert_eq!(steps, serde_json::from_str(same).unwrap());
+    /// ```
+    #[must_use]
+    pub fn limit(mut self, key: &str, at_most: std::num::NonZeroU32) -> Self {
+        self.lock.push(LockRef::new(key, Some(at_most)));
+        self
+    }
+
+    /// How long it waits at most for each of its locks and limits so far.
+    #[must_use]
+    pub fn lock_within(mut self, time: Duration) -> Self {
+        self.lock.iter_mut().for_each(|lock| lock.within = Some(Span(time)));
         self
     }
 

@@ -16,7 +16,7 @@ use crate::desired::{Observed, Provisioned, RecordChange, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::{Row, RowHash};
-use crate::machine::Status;
+use crate::machine::{Lock, Status};
 use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
@@ -92,6 +92,13 @@ pub trait Coordination: Send + Sync {
 
     /// The runs of this worker, with their claims.
     fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>>;
+
+    /// The runs that hold these keys, in the order of the keys.
+    fn holders(&self, keys: Vec<String>) -> Answer<'_, Vec<Holder>>;
+
+    /// Forgets what this run does not hold or wait for any more, and makes due whoever waits next for
+    /// it. Nobody who was not woken waits for ever: a run that waits for a lock looks again by itself.
+    fn let_go(&self, saga: SagaId) -> Answer<'_, ()>;
 
     /// The runs for which the hook is to be called, and when, the soonest first; as many as `limit`.
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>>;
@@ -312,6 +319,8 @@ pub struct Transition {
     pub head: Head,
     /// Rows of `cloud_provisioned` to open, change or close.
     pub records: Vec<RecordChange>,
+    /// What it takes, or waits for; refused if that is not free, or is.
+    pub locks: Locks,
     /// Whether the owner lets go.
     pub release: bool,
     /// Whether it leaves the run as it found it: its last owner died, and nobody has taken over.
@@ -325,8 +334,34 @@ impl Transition {
     /// One that neither releases the run nor asks who owns what it made.
     pub fn new(expected_len: u64, rows: Vec<Row>, head: Head, records: Vec<RecordChange>) -> Self {
         let (release, orphan, sole_owner) = (false, false, false);
-        Self { expected_len, rows, head, records, release, orphan, sole_owner }
+        let locks = Locks::default();
+        Self { expected_len, rows, head, records, locks, release, orphan, sole_owner }
     }
+}
+
+/// What a transition does about locks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locks {
+    /// These are the run's from here on; each must be free, or its own already.
+    pub take: Vec<Lock>,
+    /// The run waits for these; each must be held by others.
+    pub wait_for: Vec<Lock>,
+}
+
+impl Locks {
+    /// Whether it does nothing.
+    pub fn is_empty(&self) -> bool {
+        self.take.is_empty() && self.wait_for.is_empty()
+    }
+}
+
+/// A run that holds a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The key.
+    pub key: String,
+    /// The run.
+    pub saga: SagaId,
 }
 
 /// Whether a transition was applied.

@@ -16,6 +16,7 @@ mod fields;
 mod form;
 mod known;
 mod list;
+mod locks;
 mod names;
 mod samples;
 mod shape;
@@ -145,6 +146,7 @@ fn resolve(
         let plan = Plan::new(&list);
         let list = list::List::new(registry, saga, &plan, known, &left_out);
         fields::check(&list, &mut mistakes);
+        locks::check(&list, &mut mistakes);
         writers::check(&list, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(list) } else { Err(mistakes) }

@@ -9,6 +9,8 @@ mod changes;
 mod editing;
 #[path = "operator/hook.rs"]
 mod hook;
+#[path = "operator/locks.rs"]
+mod locks;
 #[path = "operator/pruning.rs"]
 mod pruning;
 #[path = "operator/stage.rs"]

@@ -103,7 +103,11 @@ pub(crate) async fn each(
         match engine.operate(id, operation, &asked).await {
             Ok(true) => changed += 1,
             Ok(false) => unchanged += 1,
-            Err(error @ (Error::DoesNotFit { .. } | Error::NotTheOwner { .. })) => {
+            Err(
+                error @ (Error::DoesNotFit { .. }
+                | Error::NotTheOwner { .. }
+                | Error::Locked { .. }),
+            ) => {
                 refused.push((id, error.to_string()));
             }
             Err(error) => return Err(error.into()),

@@ -62,7 +62,16 @@ impl Engine {
     /// # Errors
     /// If there is no saga of this id, or the store cannot be used.
     pub async fn explain_saga(&self, id: SagaId) -> Result<Explanation, Error> {
-        Ok(self.0.explained(self.0.stored(id).await?)?.1)
+        let (run, mut explained) = self.0.explained(self.0.stored(id).await?)?;
+        for (step, key) in self.0.blocked(&run).await? {
+            if run.state.waits_for_lock(step) == Some(&key) {
+                let holders = self.0.store.holders(vec![key.clone()]).await?;
+                let held = holders.iter().map(|holder| holder.saga.to_string());
+                let held = held.collect::<Vec<_>>().join(" and ");
+                explained.because.push(format!("`{key}` is held by saga {held}"));
+            }
+        }
+        Ok(explained)
     }
 
     /// Every saga that needs a person, the one that waits longest first.
@@ -203,7 +212,7 @@ fn then(run: &Run, parked: Option<ParkReason>, waiting: Option<&Waiting>) -> Opt
         "signal" | "approval" if goes_on(run.state.plan().step(waiting.step_idx)) => {
             "then it goes on without"
         }
-        "signal" | "approval" => "then that step fails, and what was done is undone",
+        "signal" | "approval" | "lock" => "then that step fails, and what was done is undone",
         _ => "then it goes on",
     })
 }
@@ -231,6 +240,7 @@ fn waits(run: &Run, waiting: &Waiting) -> String {
         }
         ("retry", _) => "failed, and is tried again".to_owned(),
         ("start", _) => "begins at the moment that its order names".to_owned(),
+        ("lock", Some(key)) => format!("waits for the lock `{key}`"),
         ("signal", Some(name)) => format!("waits for the signal `{name}`"),
         ("approval", _) => match crate::builtin::deciders(used) {
             Some(who) => format!("waits for an approval by {}", who.join(" or ")),

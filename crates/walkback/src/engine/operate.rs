@@ -9,7 +9,7 @@ use crate::error::{Error, Mistakes};
 use crate::json::Json;
 use crate::limits;
 use crate::machine::{
-    By, Class, Effect, Event, Failure, Forward, Request, Status, Verdict, Wait, after_failure,
+    By, Class, Effect, Event, Failure, Forward, Lock, Request, Status, Verdict, Wait, after_failure,
 };
 use crate::plan::StepIdx;
 use crate::registry::Kind;
@@ -107,11 +107,13 @@ pub(crate) struct Outside {
     pub(crate) records: Vec<RecordChange>,
     /// Refused, if what the run made is by now somebody else's too (rule S13).
     pub(crate) sole_owner: bool,
+    /// What the run has to hold; refused, if that is others'.
+    pub(crate) locks: Vec<Lock>,
 }
 
 impl From<Event> for Outside {
     fn from(event: Event) -> Self {
-        Self { event, records: Vec::new(), sole_owner: false }
+        Self { event, records: Vec::new(), sole_owner: false, locks: Vec::new() }
     }
 }
 
@@ -153,6 +155,9 @@ impl Engine {
             }
             if request == Request::Rollback {
                 self.check_owner(&run).await?;
+                if let Some((key, owner)) = self.0.relocked(&run).await? {
+                    return Err(Error::Locked { id, key, owner });
+                }
             }
             let outside = self.outside(&run, operation, &request, asked)?;
             self.0.check_versions(&outside.records).await?;
@@ -216,7 +221,9 @@ impl Engine {
                 ..Event::Resolved { step: *step }.into()
             },
             (Request::Rollback, _) => {
-                Outside { sole_owner: true, ..Event::RollbackRequested.into() }
+                // An undo never waits for a lock: all of them first, or none.
+                let locks = run.state.locks().to_vec();
+                Outside { sole_owner: true, locks, ..Event::RollbackRequested.into() }
             }
             (Request::Retry(step), _) => Event::RetryRequested { step: *step }.into(),
             (Request::Skip(step), _) => Event::StepSkipped { step: *step }.into(),

@@ -137,7 +137,8 @@ impl Engine {
         let asked_at = self.0.clock.now();
         let mut draft = Draft::new(&mut run, &self.0.registry, (claim, 1), asked_at);
         let starts = draft.begin(&[])?;
-        if starts.is_empty() {
+        // Locks are taken by a claim that is known to hold.
+        if starts.is_empty() || !draft.locks.is_empty() {
             return Ok(None);
         }
         let begun = draft.rows;

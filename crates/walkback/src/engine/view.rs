@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::id::SagaId;
 use crate::json::Json;
-use crate::machine::{Forward, State, Status, StepStatus, TurnError, Undo, Wait};
+use crate::machine::{Forward, Locking, State, Status, StepStatus, TurnError, Undo, Wait};
 use crate::plan::StepIdx;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -55,11 +55,11 @@ pub struct SagaView {
 /// What a saga waits for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waiting {
-    /// `start`, `timer`, `retry`, `signal` or `approval`.
+    /// `start`, `timer`, `retry`, `lock`, `signal` or `approval`.
     pub what: &'static str,
     /// The step that waits.
     pub step_idx: StepIdx,
-    /// The signal's name.
+    /// The signal's name, or the lock's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Until when, at most.
@@ -235,6 +235,9 @@ fn waiting_for(state: &State) -> Option<Waiting> {
                 Undo::LookAgainAt(at) => waiting("timer", idx, None, Some(at)),
                 _ => None,
             };
+        }
+        if let Locking::Waiting { key, until, .. } = &step.locking {
+            return waiting("lock", idx, Some(key.clone()), *until);
         }
         match &step.forward {
             Forward::RetryAt(at) => waiting("retry", idx, None, Some(*at)),

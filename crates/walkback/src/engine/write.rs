@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Writer;
 use crate::run::Run;
-use crate::store::{Appended, StoredRun, Transition};
+use crate::store::{Appended, Locks, StoredRun, Transition};
 use crate::worker::Order;
 
 impl Inner {
@@ -39,8 +39,9 @@ impl Inner {
         outside: Outside,
         asked: Option<&Asked>,
     ) -> Result<Appended, Error> {
-        let Outside { event, records, sole_owner } = outside;
+        let Outside { event, records, sole_owner, locks } = outside;
         let expected_len = run.tip.len;
+        let locks = Locks { take: locks, ..Locks::default() };
         let writer = Writer {
             claim: ClaimId::NONE,
             fence: 0,
@@ -53,7 +54,7 @@ impl Inner {
         let hash = run.tip.hash;
         let head = run.head();
         let transition =
-            Transition { sole_owner, ..Transition::new(expected_len, rows, head, records) };
+            Transition { locks, sole_owner, ..Transition::new(expected_len, rows, head, records) };
         let id = run.spec.id;
         let applied = match self.store.append_unclaimed(id, transition).await {
             Ok(appended) => appended,
@@ -66,6 +67,7 @@ impl Inner {
         };
         if applied == Appended::Applied {
             self.committed(&run, &news);
+            self.free_locks(&run).await;
             if let Some(local) = &*lock(&self.local) {
                 // A worker that is just leaving has no use for it.
                 local.orders.send(Order::Look(Some(id))).ok();

@@ -1,6 +1,6 @@
 //! What ought to be under way now, and is not: read off the state, never emitted by a transition.
 
-use crate::machine::{Forward, ParkReason, State, Undo, Wait};
+use crate::machine::{Forward, Locking, ParkReason, State, Undo, Wait};
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 pub enum Command {
     /// Begin `execute`.
     Execute { step: StepIdx, not_before: Timestamp },
+    /// Take what the step needs before it begins; not before `again`, unless somebody let it go.
+    Lock { step: StepIdx, not_before: Timestamp, again: Timestamp },
     /// Probe an attempt of unknown outcome, before executing again.
     Probe { step: StepIdx, not_before: Timestamp },
     /// Begin `compensate`.
@@ -37,6 +39,7 @@ impl Command {
             Self::Execute { not_before, .. }
             | Self::Probe { not_before, .. }
             | Self::Compensate { not_before, .. } => *not_before,
+            Self::Lock { not_before, again, .. } => *not_before.max(again),
             Self::Expire { at, .. } | Self::PassDeadline { at } | Self::EndHold { at } => *at,
             _ => Timestamp::default(),
         }
@@ -89,11 +92,7 @@ impl State {
         let step = &self.steps[idx];
         match &step.forward {
             Forward::Idle => {
-                let not_before = self.starts_at().unwrap_or_default();
-                commands.push(Command::Execute { step: idx, not_before });
-            }
-            Forward::LookAgainAt(at) => {
-                commands.push(Command::Execute { step: idx, not_before: *at });
+                self.command_begin(idx, self.starts_at().unwrap_or_default(), commands);
             }
             Forward::RetryAt(at) if self.may_probe(idx) => {
                 commands.push(Command::Probe { step: idx, not_before: *at });
@@ -101,10 +100,25 @@ impl State {
             Forward::RetryAt(_) if step.must_look => {
                 commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome });
             }
-            Forward::RetryAt(at) => commands.push(Command::Execute { step: idx, not_before: *at }),
+            Forward::LookAgainAt(at) | Forward::RetryAt(at) => {
+                self.command_begin(idx, *at, commands);
+            }
             Forward::Awaiting(wait) => self.command_awaiting(idx, wait, commands),
             _ => {}
         }
+    }
+
+    fn command_begin(&self, step: StepIdx, not_before: Timestamp, commands: &mut Vec<Command>) {
+        if !self.needs_locks(step) {
+            commands.push(Command::Execute { step, not_before });
+            return;
+        }
+        let (again, until) = match &self.steps[step].locking {
+            Locking::Waiting { again, until, .. } => (*again, *until),
+            _ => (Timestamp::default(), None),
+        };
+        commands.push(Command::Lock { step, not_before, again });
+        commands.extend(until.map(|at| Command::Expire { step, at }));
     }
 
     fn command_awaiting(&self, step: StepIdx, wait: &Wait, commands: &mut Vec<Command>) {
@@ -114,7 +128,7 @@ impl State {
                 return;
             }
             Wait::Signal { until, .. } | Wait::Approval { until } => *until,
-            Wait::Until(_) => None,
+            Wait::Until(_) | Wait::Lock { .. } => None,
         };
         commands.extend(until.map(|at| Command::Expire { step, at }));
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::json::Json;
+use crate::machine::Lock;
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
@@ -22,6 +23,8 @@ pub enum Event {
     StartDelayed { until: Timestamp },
     /// An `execute` is about to begin: its intent.
     StepStarted { step: StepIdx, attempt: u32 },
+    /// The run holds what the step needs before it begins.
+    LocksTaken { step: StepIdx, locks: Vec<Lock> },
     /// The step is done, and this is what it put out.
     StepCompleted {
         step: StepIdx,
@@ -98,6 +101,7 @@ impl Event {
             Self::Accepted => "accepted",
             Self::StartDelayed { .. } => "start_delayed",
             Self::StepStarted { .. } => "step_started",
+            Self::LocksTaken { .. } => "locks_taken",
             Self::StepCompleted { .. } => "step_completed",
             Self::StepFailed { .. } => "step_failed",
             Self::StepWaits { .. } => "step_waits",
@@ -132,6 +136,7 @@ impl Event {
     pub const fn step(&self) -> Option<StepIdx> {
         match self {
             Self::StepStarted { step, .. }
+            | Self::LocksTaken { step, .. }
             | Self::StepCompleted { step, .. }
             | Self::StepFailed { step, .. }
             | Self::StepWaits { step, .. }
@@ -237,6 +242,9 @@ pub enum Wait {
     Signal { name: String, until: Option<Timestamp> },
     /// A person's approval; without one by `until` the step fails, clean.
     Approval { until: Option<Timestamp> },
+    /// A lock that others hold, before the step begins; it is looked at again at `again`, and without it
+    /// by `until` the step fails, clean.
+    Lock { key: String, again: Timestamp, until: Option<Timestamp> },
 }
 
 /// What a probe found that did not find the work finished.

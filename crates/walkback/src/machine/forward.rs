@@ -2,8 +2,8 @@
 
 use crate::json::Json;
 use crate::machine::{
-    Applied, By, Effect, Finding, Forward, Hold, ParkReason, Reason, Request, State, Status, Then,
-    Undo, Verdict, Wait,
+    Applied, By, Effect, Finding, Forward, Hold, Locking, ParkReason, Reason, Request, State,
+    Status, Then, Undo, Verdict, Wait,
 };
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
@@ -11,6 +11,11 @@ use crate::time::Timestamp;
 impl State {
     /// Whether an `execute` of step `idx` may begin, its time apart.
     pub(super) fn may_execute(&self, idx: StepIdx) -> bool {
+        self.may_begin(idx) && !self.needs_locks(idx)
+    }
+
+    /// The same, its locks apart.
+    pub(super) fn may_begin(&self, idx: StepIdx) -> bool {
         let step = &self.steps[idx];
         let ready =
             matches!(step.forward, Forward::Idle | Forward::RetryAt(_) | Forward::LookAgainAt(_));
@@ -103,9 +108,11 @@ impl State {
         then: &Then,
     ) -> Applied {
         let turned = self.turned();
-        let moving = self.status() == Status::Running;
+        let moving = matches!(self.status(), Status::Pending | Status::Running);
         let step = self.steps.get(idx).ok_or("there is no such step")?;
-        let refused = matches!(step.forward, Forward::Awaiting(_)) && effect == Effect::Clean;
+        let locks = self.needs_locks(idx) && self.may_begin(idx);
+        let waits = matches!(step.forward, Forward::Awaiting(_)) || locks;
+        let refused = waits && effect == Effect::Clean;
         if step.forward != Forward::Running && !(refused && moving) {
             return Err("no attempt at the step is under way");
         }
@@ -118,6 +125,7 @@ impl State {
         }
         let step = &mut self.steps[idx];
         step.failures += 1;
+        step.locking = if locks { Locking::Open } else { step.locking.clone() };
         step.error = Some(error.to_owned());
         step.forward = match then {
             Then::RetryAt(moment) => Forward::RetryAt(*moment),
@@ -138,8 +146,11 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn step_waits(&mut self, idx: StepIdx, wait: &Wait) -> Applied {
+    pub(super) fn step_waits(&mut self, at: Timestamp, idx: StepIdx, wait: &Wait) -> Applied {
         let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
+        if let Wait::Lock { key, again, until } = wait {
+            return self.wait_for_lock(at, idx, key, (*again, *until));
+        }
         if step.forward != Forward::Running {
             return Err("no attempt at the step is under way");
         }
@@ -217,5 +228,10 @@ impl State {
         self.turned = Some(reason);
         self.held = None;
         self.signals.clear();
+        for step in &mut self.steps {
+            if matches!(step.locking, Locking::Waiting { .. }) {
+                step.locking = Locking::Open;
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One step of a run: how far it went forward, what it made, how far that is undone.
 
 use crate::json::Json;
+use crate::machine::Locking;
 use crate::machine::event::{ParkReason, Wait};
 use crate::time::Timestamp;
 
@@ -118,6 +119,8 @@ pub(crate) enum Made<'a> {
 pub(crate) struct StepState {
     pub(crate) forward: Forward,
     pub(crate) undo: Undo,
+    /// How far it is with its locks.
+    pub(crate) locking: Locking,
     /// The output, once it is done (or was found done by a probe).
     pub(crate) output: Option<Json>,
     /// Some attempt of this round may have done something without our hearing of it; one that said
@@ -186,10 +189,11 @@ impl StepState {
         self.begun() || self.started_at.is_some()
     }
 
-    /// Whether it waits for a moment, a retry, a signal or an approval.
+    /// Whether it waits for a moment, a retry, a lock, a signal or an approval.
     pub(crate) fn waits(&self) -> bool {
         use Forward::{Awaiting, LookAgainAt, RetryAt};
-        matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
+        let waits_for_lock = matches!(self.locking, Locking::Waiting { .. });
+        waits_for_lock || matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
     }
 
     /// Forgets the round that is over; the next starts from nothing.

@@ -45,7 +45,7 @@ fn read_step(map: Map<String, Value>) -> Result<StepRef, String> {
 
 /// `{"sleep": {"for": "2s", "timeout": …}}`: what is no field of a step entry is a parameter.
 fn read_shorthand(map: Map<String, Value>) -> Result<StepRef, String> {
-    const FIELDS: [&str; 15] = [
+    const FIELDS: [&str; 16] = [
         "name",
         "scope",
         "from",
@@ -59,6 +59,7 @@ fn read_shorthand(map: Map<String, Value>) -> Result<StepRef, String> {
         "repeatable",
         "pivot",
         "hold_on_failure",
+        "lock",
         "on_undo_failure",
         "with",
     ];

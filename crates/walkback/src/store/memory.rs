@@ -8,14 +8,16 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Needs, NewRun, News,
-    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, Needs, NewRun,
+    News, Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
     WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
+mod locks;
 mod records;
 
+use locks::KeptLocks;
 use records::CloudRecords;
 
 /// A store without any durability.
@@ -31,6 +33,7 @@ struct Kept {
     runs: BTreeMap<SagaId, KeptRun>,
     keys: HashMap<String, SagaId>,
     records: CloudRecords,
+    locks: KeptLocks,
     tombstones: HashMap<SagaId, Tombstone>,
     /// Who works here: any number, as every claim is fenced.
     workers: Vec<(WorkerId, WorkerInfo)>,
@@ -43,6 +46,8 @@ struct KeptRun {
     fence: u64,
     orphaned: bool,
     nudged: bool,
+    /// What it waits for may be free.
+    woken: bool,
     needs: Needs,
 }
 
@@ -66,6 +71,7 @@ impl KeptRun {
     fn claim_for(&mut self, worker: WorkerId, id: ClaimId) -> Claim {
         self.fence += 1;
         self.owner = Some(worker);
+        self.woken = false;
         self.run.owner = Some(id);
         Claim::new(self.run.spec.id, id, self.fence, 0)
     }
@@ -84,7 +90,11 @@ impl KeptRun {
     }
 
     fn due(&self) -> Option<Timestamp> {
-        let due = if self.orphaned { Some(Timestamp::default()) } else { self.run.head.wake_at };
+        let due = if self.orphaned || self.woken {
+            Some(Timestamp::default())
+        } else {
+            self.run.head.wake_at
+        };
         due.filter(|_| self.owner.is_none())
     }
 }
@@ -95,6 +105,9 @@ impl Kept {
     }
 
     fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
+        if !self.locks.fits(&self.runs, id, &transition.locks) {
+            return Appended::Refused;
+        }
         let Some(kept) = self.runs.get_mut(&id) else { return Appended::Refused };
         let ours = claim.is_none_or(|claim| {
             kept.run.owner == Some(claim.id) && kept.fence == claim.fence && kept.owner.is_some()
@@ -108,13 +121,16 @@ impl Kept {
         if transition.sole_owner && self.records.forbid_rollback(id) {
             return Appended::Refused;
         }
+        let was_nudged =
+            std::mem::replace(&mut kept.nudged, claim.is_none() && kept.owner.is_some());
         kept.run.rows.extend(transition.rows);
         kept.run.head = transition.head;
-        kept.nudged = claim.is_none() && kept.owner.is_some();
+        kept.woken = transition.release && was_nudged && kept.run.head.wake_at.is_some();
         if transition.release {
             kept.disown();
             kept.orphaned |= transition.orphan;
         }
+        self.locks.change(id, transition.locks);
         transition.records.into_iter().for_each(|change| self.records.change(id, change));
         Appended::Applied
     }
@@ -138,6 +154,7 @@ impl Kept {
         self.runs.remove(&stone.id);
         self.keys.retain(|_, id| *id != stone.id);
         self.records.forget(stone.id);
+        self.locks.forget(stone.id);
         self.tombstones.insert(stone.id, stone);
         Appended::Applied
     }
@@ -166,8 +183,9 @@ impl Runs for MemoryStore {
                 kept.keys.insert(key.clone(), id);
             }
             let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
-            let (nobody, fence, orphaned, nudged) = (None, 0, false, false);
-            let mut run = KeptRun { run, owner: nobody, fence, orphaned, nudged, needs: new.needs };
+            let (owned_by, fence, needs) = (None, 0, new.needs);
+            let (orphaned, nudged, woken) = (false, false, false);
+            let mut run = KeptRun { run, owner: owned_by, fence, orphaned, nudged, woken, needs };
             let claim = owner.map(|(worker, id)| run.claim_for(worker, id));
             kept.runs.insert(id, run);
             Started::Created(claim)
@@ -287,6 +305,20 @@ impl Coordination for MemoryStore {
         self.answer(|kept| {
             let owned = kept.runs.iter().filter(|(_, kept)| kept.owner == Some(worker));
             owned.filter_map(|(id, kept)| Some((*id, kept.run.owner?))).collect()
+        })
+    }
+
+    fn holders(&self, keys: Vec<String>) -> Answer<'_, Vec<Holder>> {
+        self.answer(|kept| kept.locks.all_holders(&kept.runs, &keys))
+    }
+
+    fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
+        self.answer(|kept| {
+            for next in kept.locks.let_go(&kept.runs, saga) {
+                if let Some(run) = kept.runs.get_mut(&next) {
+                    (run.woken, run.nudged) = (run.owner.is_none(), run.owner.is_some());
+                }
+            }
         })
     }
 

@@ -9,9 +9,9 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
-    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
+    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -19,6 +19,7 @@ mod codec;
 mod connect;
 mod hint;
 mod lane;
+mod locks;
 mod migrate;
 mod prune;
 mod read;
@@ -290,6 +291,24 @@ impl Coordination for PostgresStore {
 
     fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
         self.0.database.read(move |connection| Box::pin(workers::owned(connection, worker)))
+    }
+
+    fn holders(&self, keys: Vec<String>) -> Answer<'_, Vec<Holder>> {
+        let keys = Arc::new(keys);
+        self.0.database.read(move |connection| {
+            let keys = Arc::clone(&keys);
+            Box::pin(async move { locks::holders(connection, &keys).await })
+        })
+    }
+
+    fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
+        let letting_go =
+            self.0.database.transact(move |connection| Box::pin(locks::let_go(connection, saga)));
+        Box::pin(async move {
+            letting_go.await?;
+            self.0.hints.hint().await;
+            Ok(())
+        })
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

@@ -10,15 +10,16 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
-    Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
+    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
 mod claim;
 mod codec;
 mod lock;
+mod locks;
 mod migrate;
 mod prune;
 mod read;
@@ -258,6 +259,14 @@ impl Coordination for SqliteStore {
 
     fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
         self.0.readers.read(move |connection| claim::owned_by(connection, worker))
+    }
+
+    fn holders(&self, keys: Vec<String>) -> Answer<'_, Vec<Holder>> {
+        self.0.readers.read(move |connection| locks::holders(connection, &keys))
+    }
+
+    fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
+        self.0.writer.submit(move |connection| locks::let_go(connection, saga))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

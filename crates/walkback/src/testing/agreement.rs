@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::id::{ClaimId, SagaId};
-use crate::machine::{Event, Status};
+use crate::machine::{Event, Lock, Status};
 use crate::run::Run;
 use crate::store::{
-    Appended, Claim, Claimed, Filter, News, Spec, Started, Store, StoreError, Transition, Wanted,
+    Appended, Claim, Claimed, Filter, Locks, News, Spec, Started, Store, StoreError, Transition,
+    Wanted,
 };
 use crate::testing::chance::Chance;
 use crate::testing::conformance::maker::{
@@ -66,7 +67,7 @@ fn same<T: PartialEq + Debug>(
 
 impl Pair {
     async fn call(&mut self) -> Result<(), String> {
-        match self.chance.below(14) {
+        match self.chance.below(15) {
             0 | 1 => self.start().await,
             2 | 3 => self.claim().await,
             4 | 5 => self.append().await,
@@ -76,6 +77,7 @@ impl Pair {
             9 => self.news(wanted(&[], at(0), 0)).await,
             10 => self.prune().await,
             11 => self.survey().await,
+            12 => self.let_go().await,
             _ => self.look().await,
         }
     }
@@ -169,6 +171,9 @@ impl Pair {
         next.release = self.chance.once_in(3);
         let sagas: Vec<SagaId> = self.runs.iter().map(|both| both.run.spec.id).collect();
         next.records = records::changes(&mut self.chance, &sagas);
+        if self.chance.once_in(3) {
+            next.locks = self.locks();
+        }
         if self.chance.once_in(4) {
             next.expected_len += 1;
         }
@@ -178,6 +183,28 @@ impl Pair {
             self.runs[at].run = run;
         }
         Ok(())
+    }
+
+    /// Something to take or to wait for.
+    fn locks(&mut self) -> Locks {
+        let at_most = self.chance.once_in(3).then_some(2);
+        let lock = Lock { key: self.chance.of(&["x", "y"]).to_owned(), at_most };
+        if self.chance.once_in(3) {
+            return Locks { wait_for: vec![lock], ..Locks::default() };
+        }
+        Locks { take: vec![lock], ..Locks::default() }
+    }
+
+    /// A run lets go of what it does not hold any more; who holds what is the same then.
+    async fn let_go(&mut self) -> Result<(), String> {
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        let id = self.runs[self.chance.index(self.runs.len())].run.spec.id;
+        same("let_go", self.stores.0.let_go(id).await, self.stores.1.let_go(id).await)?;
+        let keys = || vec!["y".to_owned(), "x".to_owned()];
+        let one = self.stores.0.holders(keys()).await;
+        same("holders", one, self.stores.1.holders(keys()).await).map(drop)
     }
 
     async fn survey(&mut self) -> Result<(), String> {

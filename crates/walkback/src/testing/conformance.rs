@@ -17,6 +17,7 @@ mod changes;
 mod claim;
 mod kinds;
 mod list;
+mod locks;
 pub(super) mod maker;
 pub(super) mod prune;
 mod records;
@@ -124,6 +125,19 @@ macro_rules! suite {
 }
 
 suite! { $
+    locks:
+        a_lock_has_one_holder
+        a_lock_that_is_its_own_is_taken_again
+        a_limit_has_so_many_holders
+        a_lock_needs_a_claim_that_holds
+        a_lock_is_held_until_its_run_is_settled
+        a_limit_ends_when_its_run_is_at_its_end
+        nobody_waits_for_what_is_free
+        who_waits_longest_is_due_when_a_lock_is_let_go
+        who_is_just_about_to_wait_is_due_at_once
+        whoever_owns_a_waiter_hears_of_it
+        a_lock_can_be_taken_without_a_claim
+        of_many_at_once_one_has_the_lock;
     start:
         a_started_run_can_be_loaded
         a_start_without_an_owner_is_nobodys
@@ -235,6 +249,8 @@ suite! { $
         a_row_waiting_for_a_signal_until_comes_back
         a_row_waiting_for_an_approval_comes_back
         a_row_waiting_for_an_approval_until_comes_back
+        a_row_waiting_for_a_lock_comes_back
+        a_row_of_locks_taken_comes_back
         a_row_probed_absent_comes_back
         a_row_probed_absent_too_soon_comes_back
         a_row_probed_without_an_answer_comes_back

@@ -12,8 +12,8 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
-    Retention, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
+    Records, Retention, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition, Wanted,
     WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::testing::chance::Chance;
@@ -319,6 +319,14 @@ impl Coordination for Faulty {
 
     fn owned(&self, worker: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
         self.call(move |store| store.owned(worker))
+    }
+
+    fn holders(&self, keys: Vec<String>) -> Answer<'_, Vec<Holder>> {
+        self.call(move |store| store.holders(keys))
+    }
+
+    fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
+        self.call(move |store| store.let_go(saga))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

@@ -75,7 +75,8 @@ fn waits_or_orphaned(case: &Case<'_>) -> bool {
             Event::TakenOver | Event::HandedOver => open.fill(false),
             Event::StepStarted { step, .. } | Event::UndoStarted { step, .. } => open[*step] = true,
             Event::StepWaits { step, wait } => {
-                open[*step] = !matches!(wait, crate::machine::Wait::Until(_));
+                use crate::machine::Wait::{Lock, Until};
+                open[*step] = !matches!(wait, Until(_) | Lock { .. });
             }
             Event::StepCompleted { step, .. }
             | Event::StepFailed { step, .. }

@@ -121,6 +121,7 @@ impl Track {
                 self.made |= *effect == Effect::Unknown;
                 self.execute.again += u32::from(matches!(then, Then::RetryAt(_)));
             }
+            Event::StepWaits { wait: Wait::Lock { .. }, .. } => {}
             Event::StepWaits { wait, .. } => {
                 self.execute.under_way = false;
                 if matches!(wait, Wait::Until(_)) {

@@ -1,5 +1,6 @@
 //! One claimed run, until it rests or waits: commands, bodies, commits.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use crate::error::{Error, StepError};
 use crate::id::{Phase, SagaId};
 use crate::ledger::Row;
 use crate::machine::{Command, Event, ParkReason};
+use crate::plan::StepIdx;
 use crate::run::Run;
 use crate::step::Probe;
-use crate::store::{Appended, Claim, StoreError, Transition};
+use crate::store::{Appended, Claim, Locks, StoreError, Transition};
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
@@ -38,6 +40,8 @@ pub(super) struct Drive {
     /// Outcomes that are not committed yet.
     ended: Vec<(Start, Ended)>,
     quiet: Option<Quiet>,
+    /// Whether what a step waits for may be free: it was claimed, or nudged.
+    woken: bool,
     /// Bodies whose intent was committed with the start of the run, and when that was asked for.
     begun: Option<(Vec<Start>, Timestamp)>,
 }
@@ -87,6 +91,7 @@ enum Occasion {
 struct Drafted {
     rows: Vec<Row>,
     records: Vec<RecordChange>,
+    locks: Locks,
     starts: Vec<Start>,
 }
 
@@ -103,7 +108,8 @@ impl Drive {
     pub(super) fn new(engine: Arc<Inner>, claim: Claim, run: Run, orphaned: bool) -> Self {
         let (bodies, quiet, begun) = (JoinSet::new(), None, None);
         let (under_way, ended) = (Vec::new(), Vec::new());
-        Self { engine, claim, run, orphaned, bodies, under_way, ended, quiet, begun }
+        let woken = true;
+        Self { engine, claim, run, orphaned, bodies, under_way, ended, quiet, woken, begun }
     }
 
     /// A run that was just started here; its room is left to the caller.
@@ -192,28 +198,38 @@ impl Drive {
     /// Commits what has ended and what begins. Says which bodies to start and whether the run was
     /// released, or nothing if the claim is lost.
     async fn commit(&mut self, occasion: Occasion) -> Result<Option<(Vec<Start>, bool)>, Error> {
+        let mut blocked = HashMap::new();
         loop {
             let expected_len = self.run.tip.len;
             self.fail_what_comes_too_late().await?;
-            let Drafted { rows, records, starts } = self.draft(occasion)?;
+            let Drafted { rows, records, locks, starts } = self.draft(occasion, &blocked)?;
             let idle = self.under_way.is_empty() && starts.is_empty();
             let release = occasion == Occasion::Leave || idle && !self.due_now();
             if rows.is_empty() && !release {
                 self.ended.clear();
+                self.woken = false;
                 return Ok(Some((starts, false)));
             }
             let head = self.run.head();
             let news = news(&rows);
             let transition = Transition::new(expected_len, rows, head, records);
-            let transition = Transition { release, ..transition };
+            let wants_locks = !locks.is_empty();
+            let transition = Transition { locks, release, ..transition };
             match self.write(transition).await? {
                 Written::Applied => {
                     self.ended.clear();
                     self.orphaned = false;
+                    self.woken = false;
                     self.engine.committed(&self.run, &news);
+                    self.engine.free_locks(&self.run).await;
                     return Ok(Some((starts, release)));
                 }
-                Written::Again(run) => self.run = *run,
+                Written::Again(run) => {
+                    self.run = *run;
+                    if wants_locks {
+                        blocked = self.engine.blocked(&self.run).await?;
+                    }
+                }
                 Written::Lost => return Ok(None),
             }
         }
@@ -246,9 +262,16 @@ impl Drive {
         Ok(stored.is_some_and(|stored| stored.owner == Some(self.claim.id())))
     }
 
-    fn draft(&mut self, occasion: Occasion) -> Result<Drafted, Error> {
+    /// `blocked`: keys that others hold, by the step that wants one.
+    fn draft(
+        &mut self,
+        occasion: Occasion,
+        blocked: &HashMap<StepIdx, String>,
+    ) -> Result<Drafted, Error> {
         let now = self.engine.clock.now();
         let mut draft = Draft::new(&mut self.run, &self.engine.registry, self.claim.by(), now);
+        draft.blocked.clone_from(blocked);
+        draft.woken = self.woken;
         for (start, ended) in &self.ended {
             draft.ended(*start, ended)?;
         }
@@ -274,7 +297,8 @@ impl Drive {
                 Vec::new()
             }
         };
-        Ok(Drafted { rows: draft.rows, records: draft.records, starts })
+        let Draft { rows, records, locks, .. } = draft;
+        Ok(Drafted { rows, records, locks, starts })
     }
 
     fn due_now(&self) -> bool {
@@ -401,6 +425,7 @@ impl Drive {
     async fn read_again(&mut self) {
         match self.engine.store.load(self.run.spec.id).await {
             Ok(Some(stored)) if stored.owner == Some(self.claim.id()) => {
+                self.woken = true;
                 match self.engine.fold(stored) {
                     Ok(run) => self.run = run,
                     Err(error) => warn!(%error, "cannot read the run again"),

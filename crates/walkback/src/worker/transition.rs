@@ -1,31 +1,51 @@
 //! What the next commit of a run says: outcomes first, then whatever ought to begin. Decides
 //! nothing that the machine or its policies do not decide.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use crate::builtin::goes_on;
 use crate::desired::{Change, RecordChange};
 use crate::erased::Done;
+use serde_json::Value;
+
+use crate::context::Context;
 use crate::error::{Error, Kind, StepError};
 use crate::id::{ClaimId, Phase, chance};
 use crate::json::Json;
 use crate::ledger::{Row, Writer};
 use crate::limits;
 use crate::machine::{
-    By, Class, Command, Effect, Event, Failure, Finding, ParkReason, Then, UndoThen, Wait,
-    after_failure, after_undo_failure,
+    By, Class, Command, Effect, Event, Failure, Finding, Lock, Locking, ParkReason, Then, UndoThen,
+    Wait, after_failure, after_undo_failure,
 };
 use crate::options::Options;
 use crate::plan::StepIdx;
+use crate::recipe::{Part, kind_of};
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::step::Probe;
+use crate::store::Locks;
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Start};
+
+/// How soon a step that waits for a lock looks again by itself, at first and at most: whoever lets it go
+/// wakes it, unless that one's process dies just then.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+/// How long a step waits for a lock at most, if its entry does not say. For a limit it waits as long as
+/// it takes.
+const LOCK_WITHIN: Duration = Duration::from_hours(1);
 
 /// A commit in the making, on a run that already stands as it will after it.
 pub(crate) struct Draft<'a> {
     pub(super) run: &'a mut Run,
     pub(crate) rows: Vec<Row>,
     pub(super) records: Vec<RecordChange>,
+    pub(crate) locks: Locks,
+    /// Keys that others hold, by the step that wants one.
+    pub(super) blocked: HashMap<StepIdx, String>,
+    /// Whether somebody may have let go what a step waits for.
+    pub(super) woken: bool,
     registry: &'a Registry,
     /// The claim that writes, and its fence.
     claim: (ClaimId, u64),
@@ -39,7 +59,9 @@ impl<'a> Draft<'a> {
         claim: (ClaimId, u64),
         now: Timestamp,
     ) -> Self {
-        Self { run, rows: Vec::new(), records: Vec::new(), registry, claim, now }
+        let (rows, records, locks) = (Vec::new(), Vec::new(), Locks::default());
+        let (blocked, woken) = (HashMap::new(), false);
+        Self { run, rows, records, locks, blocked, woken, registry, claim, now }
     }
 
     pub(super) fn record(&mut self, event: &Event) -> Result<(), Error> {
@@ -79,7 +101,7 @@ impl<'a> Draft<'a> {
     }
 
     fn completed(&mut self, step: StepIdx, done: &Done, by: By) -> Event {
-        let context = crate::context::Context::of_run(&self.run.spec.inputs, &self.run.state);
+        let context = Context::of_run(&self.run.spec.inputs, &self.run.state);
         let size = context.size() + done.output.as_str().len();
         if size > limits::CONTEXT_BYTES {
             let most = limits::CONTEXT_BYTES;
@@ -190,7 +212,11 @@ impl<'a> Draft<'a> {
         loop {
             let rows = self.rows.len();
             for command in self.run.state.commands() {
-                if command.not_before() > self.now {
+                let not_before = match command {
+                    Command::Lock { not_before, .. } if self.woken => not_before,
+                    _ => command.not_before(),
+                };
+                if not_before > self.now {
                     continue;
                 }
                 let before = self.rows.len();
@@ -210,6 +236,32 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Takes what the step needs before it begins, or waits for it; nothing is said if it waits already.
+    fn lock(&mut self, step: StepIdx) -> Option<Event> {
+        let wanted = match locks_of(self.run, step) {
+            Ok(wanted) => wanted,
+            Err(why) => return Some(self.execute_failed(step, &StepError::permanent(why).clean())),
+        };
+        let Some(key) = self.blocked.get(&step) else {
+            let held = self.run.state.locks();
+            let locks: Vec<Lock> = wanted.iter().map(|(lock, _)| lock.clone()).collect();
+            self.locks.take.extend(locks.iter().filter(|lock| !held.contains(lock)).cloned());
+            return Some(Event::LocksTaken { step, locks });
+        };
+        let (lock, within) = wanted.into_iter().find(|(lock, _)| lock.key == *key)?;
+        let (since, until) = match &self.run.state.step(step).locking {
+            Locking::Waiting { key: known, again, .. } if known == key && *again > self.now => {
+                return None;
+            }
+            Locking::Waiting { since, until, .. } => (*since, *until),
+            _ => (self.now, within.map(|time| self.now.plus(time))),
+        };
+        let again = self.now.plus(self.now.since(since).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1));
+        self.locks.wait_for.push(lock);
+        let wait = Wait::Lock { key: key.clone(), again, until };
+        Some(Event::StepWaits { step, wait })
+    }
+
     fn obey(&mut self, command: &Command) -> Result<Option<Start>, Error> {
         let state = &self.run.state;
         let start = |step, phase, back| Some(Start { step, phase, back });
@@ -222,6 +274,10 @@ impl<'a> Draft<'a> {
                 let attempt = state.step(*step).undo_attempts + 1;
                 (Event::UndoStarted { step: *step, attempt }, start(*step, Phase::Compensate, true))
             }
+            Command::Lock { step, .. } => match self.lock(*step) {
+                Some(event) => (event, None),
+                None => return Ok(None),
+            },
             Command::Probe { step, .. } => return Ok(start(*step, Phase::Probe, false)),
             Command::ProbeBack { step } => return Ok(start(*step, Phase::Probe, true)),
             Command::Deliver { step } => {
@@ -232,6 +288,11 @@ impl<'a> Draft<'a> {
             Command::Expire { step, .. } if goes_on(state.plan().step(*step)) => {
                 let output = Json::empty_object();
                 (Event::StepCompleted { step: *step, output, by: By::Expiry }, None)
+            }
+            Command::Expire { step, .. } if state.waits_for_lock(*step).is_some() => {
+                let key = state.waits_for_lock(*step).unwrap_or_default();
+                let error = format_args!("others have held the lock `{key}` all the time");
+                (self.execute_failed(*step, &StepError::permanent(error).clean()), None)
             }
             Command::Expire { step, .. } => {
                 let error = StepError::permanent("what it waited for did not come in time").clean();
@@ -247,4 +308,46 @@ impl<'a> Draft<'a> {
         self.record(&event)?;
         Ok(start)
     }
+}
+
+/// What step `step` needs before it begins, and how long to wait for each.
+pub(crate) fn locks_of(run: &Run, step: StepIdx) -> Result<Vec<(Lock, Option<Duration>)>, String> {
+    let context = Context::of_step(&run.spec.inputs, &run.state, step);
+    let mut wanted: Vec<(Lock, Option<Duration>)> = Vec::new();
+    for lock in &run.state.plan().step(step).lock {
+        let mut key = String::new();
+        for part in lock.parts()? {
+            match part {
+                Part::Text(text) => key.push_str(text),
+                Part::Field(path) => match context.field(path).map(|json| json.value()) {
+                    Some(Value::String(text)) => key.push_str(&text),
+                    Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                        key.push_str(&value.to_string());
+                    }
+                    other => {
+                        let is = other.as_ref().map_or("missing", kind_of);
+                        return Err(format!(
+                            "lock `{}`: `{path}` is {is}: expected a text, a number or a boolean",
+                            lock.key
+                        ));
+                    }
+                },
+            }
+        }
+        let most = limits::NAME_BYTES;
+        if key.len() > most || key.contains('\0') {
+            let size = key.len();
+            return Err(format!(
+                "lock `{}` becomes a key of {size} bytes, or one with a NUL; at most {most} bytes are allowed",
+                lock.key
+            ));
+        }
+        let at_most = lock.at_most.map(std::num::NonZeroU32::get);
+        let default = at_most.is_none().then_some(LOCK_WITHIN);
+        let within = lock.within.map(|span| span.0).or(default);
+        if !wanted.iter().any(|(other, _)| other.key == key) {
+            wanted.push((Lock { key, at_most }, within));
+        }
+    }
+    Ok(wanted)
 }

@@ -21,7 +21,8 @@ WITH wanted AS MATERIALIZED (
         finished_at = wanted.finished_at, ledger_len = wanted.ledger_len,
         ledger_head = wanted.ledger_head, wake_at = wanted.wake_at, call_at = wanted.call_at,
         due_at = CASE WHEN head.owner IS NOT NULL AND NOT release THEN NULL
-            WHEN head.orphaned OR orphan THEN 0 ELSE wanted.wake_at END,
+            WHEN head.orphaned OR orphan OR head.nudged AND wanted.wake_at IS NOT NULL THEN 0
+            ELSE wanted.wake_at END,
         orphaned = head.orphaned OR orphan,
         owner = CASE WHEN release THEN NULL ELSE head.owner END,
         nudged = wanted.claim_id IS NULL AND head.owner IS NOT NULL AND NOT release

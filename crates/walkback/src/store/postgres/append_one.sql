@@ -7,7 +7,7 @@ WITH closing AS MATERIALIZED (
         error = $6, parked = $7, attention = $8, started_at = $9, finished_at = $10,
         ledger_len = $11, ledger_head = $12, wake_at = $13, call_at = $14,
         due_at = CASE WHEN owner IS NOT NULL AND NOT $15 THEN NULL
-            WHEN orphaned OR $16 THEN 0 ELSE $13 END,
+            WHEN orphaned OR $16 OR nudged AND $13 IS NOT NULL THEN 0 ELSE $13 END,
         orphaned = orphaned OR $16,
         owner = CASE WHEN $15 THEN NULL ELSE owner END,
         nudged = $17::uuid IS NULL AND owner IS NOT NULL AND NOT $15

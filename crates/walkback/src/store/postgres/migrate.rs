@@ -6,7 +6,8 @@ use crate::store::StoreError;
 use crate::store::postgres::connect::{Connection, Database, Trouble};
 
 /// Each migration brings the database from its index to the next version.
-const MIGRATIONS: [&str; 1] = [concat!(include_str!("schema.sql"), include_str!("views.sql"))];
+const MIGRATIONS: [&str; 2] =
+    [concat!(include_str!("schema.sql"), include_str!("views.sql")), include_str!("schema_2.sql")];
 /// The oldest server with `gen_random_uuid()`, by its own way of counting.
 const OLDEST: i32 = 130_000;
 

@@ -33,6 +33,7 @@ pub(super) async fn prune(
         "DELETE FROM ledger_rows WHERE id = $1",
         "DELETE FROM run_labels l USING run_specs s, json_each_text(s.labels::json) one \
          WHERE s.id = $1 AND l.id = s.id AND l.name = one.key AND l.value = one.value",
+        "DELETE FROM run_locks WHERE id = $1",
         "DELETE FROM cloud_provisioned WHERE saga_id = $1",
         "DELETE FROM run_specs WHERE id = $1",
     ] {

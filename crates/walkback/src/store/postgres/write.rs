@@ -11,7 +11,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::postgres::codec::{RUN, claim_uuid, index, micros, saga_id, signed, uuid};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
-use crate::store::postgres::{read, records};
+use crate::store::postgres::{locks, read, records};
 use crate::store::{Appended, Claim, Head, NewRun, Spec, Started, Transition, WorkerId};
 
 /// Rows of many ledgers, column by column.
@@ -267,10 +267,13 @@ pub(super) enum End {
 }
 
 impl Appending {
-    /// Whether it changes what runs have provisioned, or depends on that: it takes a transaction.
+    /// Whether it changes what runs have provisioned or hold, or depends on that: it takes a
+    /// transaction.
     pub(super) fn is_wide(&self) -> bool {
-        let Transition { records, sole_owner, .. } = &self.transition;
-        *sole_owner || !records.iter().all(|record| matches!(record, RecordChange::Close { .. }))
+        let Transition { records, locks, sole_owner, .. } = &self.transition;
+        *sole_owner
+            || !locks.is_empty()
+            || !records.iter().all(|record| matches!(record, RecordChange::Close { .. }))
     }
 
     /// The steps whose rows it closes, if they have any.
@@ -393,11 +396,13 @@ pub(super) async fn append_wide(
             return Ok(Appended::Refused);
         }
     }
-    if !records::take(connection, &transition.records).await?
+    if !locks::fits(connection, *id, &transition.locks).await?
+        || !records::take(connection, &transition.records).await?
         || append_many(connection, std::slice::from_ref(appending), false).await?.is_empty()
     {
         return Ok(Appended::Refused);
     }
     records::change(connection, *id, &transition.records).await?;
+    locks::change(connection, *id, &transition.locks).await?;
     Ok(Appended::Applied)
 }

@@ -8,11 +8,12 @@ use crate::store::sqlite::{Place, Pragmas};
 /// "WALK": in the file's header, so that no other program's database is taken for ours.
 const APPLICATION_ID: i64 = 0x5741_4C4B;
 /// Each migration brings the file from its index to the next version.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);

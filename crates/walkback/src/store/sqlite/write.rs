@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
-use crate::store::sqlite::records;
+use crate::store::sqlite::{locks, records};
 use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
 
 /// Accepts a run, unless its key is known or its owner does not work here.
@@ -126,7 +126,9 @@ pub(super) fn append(
     claim: &Claim,
     transition: &Transition,
 ) -> rusqlite::Result<Appended> {
-    if !records::take(connection, &transition.records)? {
+    if !records::take(connection, &transition.records)?
+        || !locks::fits(connection, claim.place, &transition.locks)?
+    {
         return Ok(Appended::Refused);
     }
     let Transition { expected_len, head, release, orphan, .. } = transition;
@@ -136,7 +138,8 @@ pub(super) fn append(
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
              wake_at = :wake, call_at = :call, orphaned = :orphan, \
-             due_at = CASE WHEN NOT :release THEN NULL WHEN :orphan THEN 0 ELSE :wake END, \
+             due_at = CASE WHEN NOT :release THEN NULL \
+             WHEN :orphan OR nudged AND :wake IS NOT NULL THEN 0 ELSE :wake END, \
              owner = CASE WHEN :release THEN NULL ELSE owner END, nudged = 0 \
              WHERE run_no = :run_no AND claim_id = :claim AND fence = :fence \
              AND owner IS NOT NULL AND ledger_len = :expected",
@@ -155,6 +158,7 @@ pub(super) fn append(
         return Ok(Appended::Refused);
     }
     insert_rows(connection, claim.place, &transition.rows)?;
+    locks::change(connection, claim.place, &transition.locks)?;
     records::change(connection, claim.saga, &transition.records)?;
     Ok(Appended::Applied)
 }
@@ -173,6 +177,13 @@ pub(super) fn append_unclaimed(
     {
         return Ok(Appended::Refused);
     }
+    if !transition.locks.is_empty() {
+        let run_no = locks::run_no(connection, id)?;
+        if !run_no.is_some_and(|no| locks::fits(connection, no, &transition.locks).unwrap_or(false))
+        {
+            return Ok(Appended::Refused);
+        }
+    }
     let Head { status, current_step, steps, cancel_requested, error, parked, .. } =
         &transition.head;
     let head = &transition.head;
@@ -183,7 +194,7 @@ pub(super) fn append_unclaimed(
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
              wake_at = :wake, call_at = :call, nudged = owner IS NOT NULL AND NOT :release, \
              due_at = CASE WHEN owner IS NOT NULL AND NOT :release THEN NULL \
-             WHEN orphaned OR :orphan THEN 0 ELSE :wake END, orphaned = orphaned OR :orphan, \
+             WHEN orphaned OR :orphan OR nudged AND :wake IS NOT NULL THEN 0 ELSE :wake END, orphaned = orphaned OR :orphan, \
              owner = CASE WHEN :release THEN NULL ELSE owner END \
              WHERE run_no = (SELECT run_no FROM run_specs WHERE id = :id) \
              AND ledger_len = :expected RETURNING run_no",
@@ -203,6 +214,7 @@ pub(super) fn append_unclaimed(
         .optional()?;
     let Some(run_no) = run_no else { return Ok(Appended::Refused) };
     insert_rows(connection, run_no, &transition.rows)?;
+    locks::change(connection, run_no, &transition.locks)?;
     records::change(connection, id, &transition.records)?;
     Ok(Appended::Applied)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ledger::Writer;
-use crate::machine::{By, Effect, Event, Finding, ParkReason, Then, UndoThen, Wait};
+use crate::machine::{By, Effect, Event, Finding, Lock, ParkReason, Then, UndoThen, Wait};
 use crate::store::{Store, Transition};
 use crate::testing::conformance::maker::{applied, at, json, load, must, owned, spec};
 use crate::time::Timestamp;
@@ -88,6 +88,8 @@ kinds! {
     a_row_waiting_for_a_signal_until_comes_back: waits(Wait::Signal { name: "go".into(), until: Some(at(1)) });
     a_row_waiting_for_an_approval_comes_back: waits(Wait::Approval { until: None });
     a_row_waiting_for_an_approval_until_comes_back: waits(Wait::Approval { until: Some(Timestamp::LAST) });
+    a_row_waiting_for_a_lock_comes_back: waits(Wait::Lock { key: ODD.into(), again: at(3), until: None });
+    a_row_of_locks_taken_comes_back: Event::LocksTaken { step: 1, locks: vec![Lock { key: ODD.into(), at_most: Some(3) }] };
     a_row_probed_absent_comes_back: probed(Finding::Absent);
     a_row_probed_absent_too_soon_comes_back: probed(Finding::AbsentTooSoon(at(9_000_000)));
     a_row_probed_without_an_answer_comes_back: probed(Finding::CannotTell);

@@ -10,9 +10,9 @@ use crate::machine::{Event, Status};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, NewRun, News, Records,
-    Retention, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition, Wanted, WorkerId,
-    WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
+    Records, Retention, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
+    WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -66,6 +66,12 @@ impl Coordination for Fixed {
         no()
     }
     fn owned(&self, _: WorkerId) -> Answer<'_, Vec<(SagaId, ClaimId)>> {
+        no()
+    }
+    fn holders(&self, _: Vec<String>) -> Answer<'_, Vec<Holder>> {
+        no()
+    }
+    fn let_go(&self, _: SagaId) -> Answer<'_, ()> {
         no()
     }
     fn calls(&self, _: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

@@ -3,7 +3,7 @@
 
 use crate::json::Json;
 use crate::machine::{
-    By, Class, Command, Effect, Event, Failure, Finding, ParkReason, Request, State, Status,
+    By, Class, Command, Effect, Event, Failure, Finding, Lock, ParkReason, Request, State, Status,
     Verdict, Wait, after_failure, after_undo_failure,
 };
 use crate::plan::StepIdx;
@@ -163,6 +163,14 @@ impl Actions<'_> {
             Command::Compensate { step, .. } => {
                 let attempt = node.saga.step(step).undo_attempts + 1;
                 self.push(Event::UndoStarted { step, attempt });
+            }
+            Command::Lock { step, .. } => {
+                let locks = vec![Lock { key: "k".to_owned(), at_most: None }];
+                self.push(Event::LocksTaken { step, locks });
+                if node.saga.waits_for_lock(step).is_none() {
+                    let wait = Wait::Lock { key: "k".to_owned(), again: NOW, until: Some(NOW) };
+                    self.push(Event::StepWaits { step, wait });
+                }
             }
             Command::Probe { step, .. } => {
                 if node.world.exists(step, node.round(step)) {

@@ -22,15 +22,28 @@ pub(super) enum Kind {
     Halt,
     Signal,
     Approval,
+    Locked,
 }
 
 use Kind::{
-    Approval, Halt, Hold, NoUndo, NoUndoProbe, Once, OnceProbe, Pivot, Plain, Probe, Signal,
+    Approval, Halt, Hold, Locked, NoUndo, NoUndoProbe, Once, OnceProbe, Pivot, Plain, Probe, Signal,
 };
 
 /// Every kind; the ones that only differ in small ways come last.
-pub(super) const KINDS: [Kind; 11] =
-    [Plain, Probe, Once, Pivot, Hold, Halt, OnceProbe, NoUndo, NoUndoProbe, Signal, Approval];
+pub(super) const KINDS: [Kind; 12] = [
+    Plain,
+    Probe,
+    Once,
+    Pivot,
+    Hold,
+    Halt,
+    Locked,
+    OnceProbe,
+    NoUndo,
+    NoUndoProbe,
+    Signal,
+    Approval,
+];
 
 /// Every structure, by its number of steps: a dot is a step, brackets are by turns a list and a
 /// group, as in a file.
@@ -79,7 +92,8 @@ impl Kind {
             "repeatable": self.repeatable(),
             "pivot": pivot && self == Pivot,
         });
-        json!({"step": format!("{self:?}"), "facts": facts}).to_string()
+        let lock = if self == Locked { json!(["k"]) } else { json!([]) };
+        json!({"step": format!("{self:?}"), "lock": lock, "facts": facts}).to_string()
     }
 }
 

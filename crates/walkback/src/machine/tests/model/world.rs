@@ -54,6 +54,8 @@ pub(super) struct Site {
     continues: bool,
     /// It waits for a signal or an approval.
     awaits: bool,
+    /// What it needs before it begins is the run's.
+    locked: bool,
     /// Its data was edited, so that it may be undone going forward.
     edited: bool,
     /// Executions that what happened so far pays for, at most two in advance (promise I10).
@@ -135,6 +137,7 @@ impl World {
             Event::StepFailed { step, effect, then, .. } => {
                 self.failed(shape, *step, *effect, then);
             }
+            Event::LocksTaken { step, .. } => self.sites[*step].locked = true,
             Event::StepWaits { step, wait } => self.waits(*step, wait),
             Event::StepProbed { step, finding } => self.probed(shape, *step, *finding),
             Event::UndoStarted { step, .. } => self.undo_started(shape, *step, round),
@@ -169,6 +172,8 @@ impl World {
         self.demand(!done, "I11: a recorded success is never executed again");
         self.demand(!alive, "S2: one body at a time");
         self.demand(looked, "S5: look before executing again");
+        let locked = kind != Kind::Locked || self.sites[step].locked;
+        self.demand(locked, "a step begins only with its locks");
         self.demand(paid, "I10: every execution is accounted for");
         let site = &mut self.sites[step];
         site.credit = site.credit.saturating_sub(1);
