@@ -24,7 +24,7 @@ pub use hook::{Hook, Notice, ProgramHook, Told};
 use desk::Desk;
 pub(crate) use drive::Begun;
 use foreman::Foreman;
-pub(crate) use transition::{Draft, locks_of};
+pub(crate) use transition::Draft;
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
 pub(crate) const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);

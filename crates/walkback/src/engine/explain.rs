@@ -63,13 +63,15 @@ impl Engine {
     /// If there is no saga of this id, or the store cannot be used.
     pub async fn explain_saga(&self, id: SagaId) -> Result<Explanation, Error> {
         let (run, mut explained) = self.0.explained(self.0.stored(id).await?)?;
-        for (step, key) in self.0.blocked(&run).await? {
-            if run.state.waits_for_lock(step) == Some(&key) {
-                let holders = self.0.store.holders(vec![key.clone()]).await?;
-                let held = holders.iter().map(|holder| holder.saga.to_string());
-                let held = held.collect::<Vec<_>>().join(" and ");
-                explained.because.push(format!("`{key}` is held by saga {held}"));
-            }
+        for key in run.state.waited_for_locks() {
+            let holders = self.0.store.holders(vec![key.to_owned()]).await?;
+            let held: Vec<String> = holders.iter().map(|held| held.saga.to_string()).collect();
+            let because = match &held[..] {
+                [] => format!("`{key}` is free by now"),
+                [one] => format!("`{key}` is held by saga {one}"),
+                many => format!("`{key}` is held by the sagas {}", many.join(", ")),
+            };
+            explained.because.push(because);
         }
         Ok(explained)
     }

@@ -1,45 +1,28 @@
 //! What runs wait for and who holds it; and what is let go.
 
-use std::collections::HashMap;
-
 use tracing::warn;
 
 use crate::engine::{Inner, lock};
 use crate::error::Error;
 use crate::id::SagaId;
-use crate::machine::{Command, Status};
-use crate::plan::StepIdx;
+use crate::machine::{Lock, Status};
 use crate::run::Run;
-use crate::worker::{Order, locks_of};
+use crate::store::Holder;
+use crate::worker::Order;
 
 impl Inner {
-    /// The steps of the run that want what others hold, and the first such key of each.
-    pub(crate) async fn blocked(&self, run: &Run) -> Result<HashMap<StepIdx, String>, Error> {
-        let mut blocked = HashMap::new();
-        for command in run.state.commands() {
-            let Command::Lock { step, .. } = command else { continue };
-            for (lock, _) in locks_of(run, step).unwrap_or_default() {
-                let holders = self.store.holders(vec![lock.key.clone()]).await?;
-                let others = holders.iter().filter(|holder| holder.saga != run.spec.id).count();
-                if others >= lock.room() as usize {
-                    blocked.insert(step, lock.key);
-                    break;
-                }
+    /// Who keeps run `id` out of those of the locks that it cannot have now.
+    pub(crate) async fn in_the_way(&self, id: SagaId, locks: &[Lock]) -> Result<Vec<Holder>, Error> {
+        let keys = locks.iter().map(|lock| lock.key.clone()).collect();
+        let holders = self.store.holders(keys).await?;
+        let mut in_the_way = Vec::new();
+        for lock in locks {
+            let others = holders.iter().filter(|held| held.key == lock.key && held.saga != id);
+            if others.clone().count() >= lock.room() as usize {
+                in_the_way.extend(others.cloned());
             }
         }
-        Ok(blocked)
-    }
-
-    /// The first key that a completed run held and that is somebody else's by now, and whose.
-    pub(crate) async fn relocked(&self, run: &Run) -> Result<Option<(String, SagaId)>, Error> {
-        for lock in run.state.locks() {
-            let holders = self.store.holders(vec![lock.key.clone()]).await?;
-            let mut others = holders.iter().filter(|holder| holder.saga != run.spec.id);
-            if let Some(other) = others.nth(lock.room() as usize - 1) {
-                return Ok(Some((lock.key.clone(), other.saga)));
-            }
-        }
-        Ok(None)
+        Ok(in_the_way)
     }
 
     /// After a commit: whoever waits for what the run held, or waited for, is woken if it is over.

@@ -14,7 +14,7 @@ use crate::machine::{
 use crate::plan::StepIdx;
 use crate::registry::Kind;
 use crate::run::Run;
-use crate::store::Appended;
+use crate::store::{Appended, Holder};
 use crate::{SagaId, wiring};
 
 mod check;
@@ -155,7 +155,8 @@ impl Engine {
             }
             if request == Request::Rollback {
                 self.check_owner(&run).await?;
-                if let Some((key, owner)) = self.0.relocked(&run).await? {
+                let in_the_way = self.0.in_the_way(id, run.state.locks()).await?;
+                if let Some(Holder { key, saga: owner }) = in_the_way.into_iter().next() {
                     return Err(Error::Locked { id, key, owner });
                 }
             }

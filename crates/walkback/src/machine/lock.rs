@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Applied, State, Status};
+use crate::machine::{Applied, Forward, State, Status};
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
@@ -59,9 +59,27 @@ impl State {
         }
     }
 
+    /// The keys that steps of the run wait for.
+    pub(crate) fn waited_for_locks(&self) -> impl Iterator<Item = &str> {
+        (0..self.steps.len()).filter_map(|idx| self.waits_for_lock(idx))
+    }
+
     /// Everything that the run has taken, in that order.
     pub(crate) fn locks(&self) -> &[Lock] {
         &self.locks
+    }
+
+    /// The run goes on: what is waited for may be free by now, and with other data a step may need
+    /// other locks.
+    pub(super) fn look_for_locks(&mut self, edited: bool) {
+        for step in &mut self.steps {
+            let over = step.passed() || step.forward == Forward::Running;
+            match &mut step.locking {
+                Locking::Waiting { again, .. } => *again = Timestamp::default(),
+                held @ Locking::Held if edited && !over => *held = Locking::Open,
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn locks_taken(&mut self, idx: StepIdx, locks: &[Lock]) -> Applied {

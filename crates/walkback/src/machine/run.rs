@@ -132,6 +132,7 @@ impl State {
         for idx in 0..self.steps.len() {
             self.release(at, idx);
         }
+        self.look_for_locks(set.is_some());
         if let Some(set) = set {
             self.edits.push(set.clone());
             for idx in 0..self.steps.len() {

@@ -1,6 +1,5 @@
 //! One claimed run, until it rests or waits: commands, bodies, commits.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use crate::engine::{Inner, news};
 use crate::error::{Error, StepError};
 use crate::id::{Phase, SagaId};
 use crate::ledger::Row;
-use crate::machine::{Command, Event, ParkReason};
-use crate::plan::StepIdx;
+use crate::machine::{Command, Event, Lock, ParkReason};
 use crate::run::Run;
 use crate::step::Probe;
-use crate::store::{Appended, Claim, Locks, StoreError, Transition};
+use crate::store::{Appended, Claim, Holder, Locks, StoreError, Transition};
 use crate::time::Timestamp;
 use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
@@ -198,11 +196,11 @@ impl Drive {
     /// Commits what has ended and what begins. Says which bodies to start and whether the run was
     /// released, or nothing if the claim is lost.
     async fn commit(&mut self, occasion: Occasion) -> Result<Option<(Vec<Start>, bool)>, Error> {
-        let mut blocked = HashMap::new();
+        let mut taken = Vec::new();
         loop {
             let expected_len = self.run.tip.len;
             self.fail_what_comes_too_late().await?;
-            let Drafted { rows, records, locks, starts } = self.draft(occasion, &blocked)?;
+            let Drafted { rows, records, locks, starts } = self.draft(occasion, &taken)?;
             let idle = self.under_way.is_empty() && starts.is_empty();
             let release = occasion == Occasion::Leave || idle && !self.due_now();
             if rows.is_empty() && !release {
@@ -213,7 +211,7 @@ impl Drive {
             let head = self.run.head();
             let news = news(&rows);
             let transition = Transition::new(expected_len, rows, head, records);
-            let wants_locks = !locks.is_empty();
+            let wanted: Vec<Lock> = locks.take.iter().chain(&locks.wait_for).cloned().collect();
             let transition = Transition { locks, release, ..transition };
             match self.write(transition).await? {
                 Written::Applied => {
@@ -226,8 +224,8 @@ impl Drive {
                 }
                 Written::Again(run) => {
                     self.run = *run;
-                    if wants_locks {
-                        blocked = self.engine.blocked(&self.run).await?;
+                    if !wanted.is_empty() {
+                        taken = self.engine.in_the_way(self.saga(), &wanted).await?;
                     }
                 }
                 Written::Lost => return Ok(None),
@@ -262,15 +260,11 @@ impl Drive {
         Ok(stored.is_some_and(|stored| stored.owner == Some(self.claim.id())))
     }
 
-    /// `blocked`: keys that others hold, by the step that wants one.
-    fn draft(
-        &mut self,
-        occasion: Occasion,
-        blocked: &HashMap<StepIdx, String>,
-    ) -> Result<Drafted, Error> {
+    /// `taken`: keys that cannot be had, as others hold them.
+    fn draft(&mut self, occasion: Occasion, taken: &[Holder]) -> Result<Drafted, Error> {
         let now = self.engine.clock.now();
         let mut draft = Draft::new(&mut self.run, &self.engine.registry, self.claim.by(), now);
-        draft.blocked.clone_from(blocked);
+        draft.taken.extend(taken.iter().map(|held| held.key.clone()));
         draft.woken = self.woken;
         for (start, ended) in &self.ended {
             draft.ended(*start, ended)?;

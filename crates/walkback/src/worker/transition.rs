@@ -1,7 +1,7 @@
 //! What the next commit of a run says: outcomes first, then whatever ought to begin. Decides
 //! nothing that the machine or its policies do not decide.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::builtin::goes_on;
@@ -42,8 +42,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) rows: Vec<Row>,
     pub(super) records: Vec<RecordChange>,
     pub(crate) locks: Locks,
-    /// Keys that others hold, by the step that wants one.
-    pub(super) blocked: HashMap<StepIdx, String>,
+    /// Keys that cannot be had, as others hold them.
+    pub(super) taken: HashSet<String>,
     /// Whether somebody may have let go what a step waits for.
     pub(super) woken: bool,
     registry: &'a Registry,
@@ -60,8 +60,8 @@ impl<'a> Draft<'a> {
         now: Timestamp,
     ) -> Self {
         let (rows, records, locks) = (Vec::new(), Vec::new(), Locks::default());
-        let (blocked, woken) = (HashMap::new(), false);
-        Self { run, rows, records, locks, blocked, woken, registry, claim, now }
+        let (taken, woken) = (HashSet::new(), false);
+        Self { run, rows, records, locks, taken, woken, registry, claim, now }
     }
 
     pub(super) fn record(&mut self, event: &Event) -> Result<(), Error> {
@@ -242,23 +242,23 @@ impl<'a> Draft<'a> {
             Ok(wanted) => wanted,
             Err(why) => return Some(self.execute_failed(step, &StepError::permanent(why).clean())),
         };
-        let Some(key) = self.blocked.get(&step) else {
+        let not_free = wanted.iter().find(|(lock, _)| self.taken.contains(&lock.key));
+        let Some((lock, within)) = not_free.cloned() else {
             let held = self.run.state.locks();
             let locks: Vec<Lock> = wanted.iter().map(|(lock, _)| lock.clone()).collect();
             self.locks.take.extend(locks.iter().filter(|lock| !held.contains(lock)).cloned());
             return Some(Event::LocksTaken { step, locks });
         };
-        let (lock, within) = wanted.into_iter().find(|(lock, _)| lock.key == *key)?;
         let (since, until) = match &self.run.state.step(step).locking {
-            Locking::Waiting { key: known, again, .. } if known == key && *again > self.now => {
+            Locking::Waiting { key: known, again, .. } if *known == lock.key && *again > self.now => {
                 return None;
             }
             Locking::Waiting { since, until, .. } => (*since, *until),
             _ => (self.now, within.map(|time| self.now.plus(time))),
         };
         let again = self.now.plus(self.now.since(since).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1));
+        let wait = Wait::Lock { key: lock.key.clone(), again, until };
         self.locks.wait_for.push(lock);
-        let wait = Wait::Lock { key: key.clone(), again, until };
         Some(Event::StepWaits { step, wait })
     }
 
@@ -311,7 +311,7 @@ impl<'a> Draft<'a> {
 }
 
 /// What step `step` needs before it begins, and how long to wait for each.
-pub(crate) fn locks_of(run: &Run, step: StepIdx) -> Result<Vec<(Lock, Option<Duration>)>, String> {
+fn locks_of(run: &Run, step: StepIdx) -> Result<Vec<(Lock, Option<Duration>)>, String> {
     let context = Context::of_step(&run.spec.inputs, &run.state, step);
     let mut wanted: Vec<(Lock, Option<Duration>)> = Vec::new();
     for lock in &run.state.plan().step(step).lock {

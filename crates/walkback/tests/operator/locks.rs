@@ -101,6 +101,30 @@ async fn a_waiting_saga_can_be_cancelled_and_paused() {
 }
 
 #[tokio::test]
+async fn with_other_data_a_step_takes_other_locks() {
+    for store in STORES {
+        let mut stage = Stage::new(store);
+        let steps = r#"[{"step": "retry", "lock": "site:{size}"}]"#;
+        let edited = stage.start(steps).await;
+        stage.work().await;
+        stage.until(edited, |saga| saga.steps.as_ref().unwrap()[0].attempts == 1).await;
+        assert!(stage.ask(edited, &Operation::Pause).await.unwrap());
+        stage.until(edited, |saga| saga.status == Status::Parked).await;
+        stage.mend();
+        let set = serde_json::from_str(r#"{"size": 2}"#).unwrap();
+        assert!(stage.ask(edited, &Operation::Resume { set: Some(set) }).await.unwrap());
+        assert_eq!(stage.engine.wait_for_rest(edited).await.unwrap(), Status::Completed);
+        let rows = rows(&stage, edited).await;
+        let taken = rows.iter().filter(|row| row.kind == "locks_taken");
+        let taken: Vec<&str> = taken.map(|row| row.payload.as_str()).collect();
+        let of = |size| format!(r#"{{"step":0,"locks":[{{"key":"site:{size}"}}]}}"#);
+        assert_eq!(taken, [of(1), of(2)]);
+        stage.stop().await;
+        stage.verify().await;
+    }
+}
+
+#[tokio::test]
 async fn residue_keeps_its_lock_until_it_is_settled() {
     for store in STORES {
         let mut stage = Stage::new(store);
@@ -184,7 +208,7 @@ async fn mistakes_in_locks_are_named_before_anything_is_stored() {
         (r#"[{"echo": {"lock": "a:{nothing}"}}]"#, "locks `a:{nothing}` by `nothing`, "),
         (r#"[{"echo": {"lock": "a:{size"}}]"#, "expected fields in braces"),
         (r#"[{"echo": {"lock": ""}}]"#, "expected fields in braces"),
-        (r#"[{"echo": {"lock": "a:{sizes}"}}]"#, "by `sizes` as a string, an integer"),
+        (r#"[{"echo": {"lock": "a:{sizes}"}}]"#, "by `sizes` as a string or an integer"),
     ];
     for (steps, expected) in mistakes {
         let steps: Steps = serde_json::from_str(steps).unwrap();
