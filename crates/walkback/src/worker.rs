@@ -25,6 +25,8 @@ use desk::Desk;
 pub(crate) use drive::Begun;
 use foreman::Foreman;
 pub(crate) use transition::Draft;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use transition::LOOK_AGAIN;
 
 /// How long a run with unknown steps waits for a worker that knows them, before it parks (S15).
 pub(crate) const WAIT_FOR_CAPABLE: Duration = Duration::from_mins(1);

@@ -81,7 +81,7 @@ fn every_promise_holds_whatever_happens() {
 
 /// Every kind and form of event that this world can bring about. Beside these there is only a body
 /// that ignores its time, which needs a thread of its own: `tests/operator/stubborn.rs`.
-const EXPECTED: [&str; 53] = [
+const EXPECTED: [&str; 55] = [
     "abandoned",
     "accepted",
     "cancel_requested",
@@ -92,6 +92,7 @@ const EXPECTED: [&str; 53] = [
     "hook_delivered parked false",
     "hook_delivered parked true",
     "hook_failed",
+    "locks_taken",
     "parked ledger_full",
     "parked no_capable_worker",
     "parked poison",
@@ -124,6 +125,7 @@ const EXPECTED: [&str; 53] = [
     "step_skipped",
     "step_started",
     "step_waits Approval",
+    "step_waits Lock",
     "step_waits Signal",
     "step_waits Until",
     "taken_over",

@@ -12,7 +12,11 @@ use crate::worker::Order;
 
 impl Inner {
     /// Who keeps run `id` out of those of the locks that it cannot have now.
-    pub(crate) async fn in_the_way(&self, id: SagaId, locks: &[Lock]) -> Result<Vec<Holder>, Error> {
+    pub(crate) async fn in_the_way(
+        &self,
+        id: SagaId,
+        locks: &[Lock],
+    ) -> Result<Vec<Holder>, Error> {
         let keys = locks.iter().map(|lock| lock.key.clone()).collect();
         let holders = self.store.holders(keys).await?;
         let mut in_the_way = Vec::new();

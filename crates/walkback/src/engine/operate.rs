@@ -155,7 +155,7 @@ impl Engine {
             }
             if request == Request::Rollback {
                 self.check_owner(&run).await?;
-                let in_the_way = self.0.in_the_way(id, run.state.locks()).await?;
+                let in_the_way = self.0.in_the_way(id, &run.state.own_locks()).await?;
                 if let Some(Holder { key, saga: owner }) = in_the_way.into_iter().next() {
                     return Err(Error::Locked { id, key, owner });
                 }
@@ -223,7 +223,7 @@ impl Engine {
             },
             (Request::Rollback, _) => {
                 // An undo never waits for a lock: all of them first, or none.
-                let locks = run.state.locks().to_vec();
+                let locks = run.state.own_locks();
                 Outside { sole_owner: true, locks, ..Event::RollbackRequested.into() }
             }
             (Request::Retry(step), _) => Event::RetryRequested { step: *step }.into(),

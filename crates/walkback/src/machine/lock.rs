@@ -69,6 +69,11 @@ impl State {
         &self.locks
     }
 
+    /// What it has taken for itself alone, which its way back needs.
+    pub(crate) fn own_locks(&self) -> Vec<Lock> {
+        self.locks.iter().filter(|lock| lock.at_most.is_none()).cloned().collect()
+    }
+
     /// The run goes on: what is waited for may be free by now, and with other data a step may need
     /// other locks.
     pub(super) fn look_for_locks(&mut self, edited: bool) {

@@ -20,11 +20,12 @@ use crate::testing::faulty::Planted;
 use crate::testing::world::{registry, registry_without};
 use crate::testing::{Does, Fault, Faults, Faulty, VirtualClock, World};
 use crate::verify::{Report, verify};
-use crate::worker::{Until, WAIT_FOR_CAPABLE};
+use crate::worker::{LOOK_AGAIN, Until, WAIT_FOR_CAPABLE};
 use crate::{Engine, Registry, SagaId};
 
 mod people;
 mod process;
+mod rival;
 mod shape;
 
 use process::{Pager, Process, Skewed, Weather};
@@ -70,6 +71,8 @@ struct Scene {
     /// Shared by the hooks of all processes.
     pager: Pager,
     cancelled: bool,
+    /// Another saga, which holds what a step wants.
+    rival: Option<SagaId>,
     found: Simulated,
 }
 
@@ -105,6 +108,7 @@ impl Scene {
             processes: Vec::new(),
             missing: Vec::new(),
             cancelled: false,
+            rival: None,
             found: Simulated::default(),
         }
     }
@@ -115,12 +119,14 @@ impl Scene {
         let order = self.steps.order(&mut self.chance);
         let id = SagaId::from_bytes(u128::from(self.chance.below(u64::MAX)).to_be_bytes());
         engine.start_as(id, order).await.map_err(words)?;
+        self.rival(&engine).await?;
         for _ in 0..WORKERS {
             self.begin()?;
         }
         for _ in 0..3 + self.chance.below(12) {
             sleep(Duration::from_micros(self.chance.below(4_000))).await;
             self.happen(&engine, id).await?;
+            self.check_locks(&engine, id).await?;
         }
         self.calm().await?;
         let saga = self.settle(&engine, id).await?;
@@ -287,15 +293,23 @@ impl Scene {
                 self.unknown = None;
                 self.processes.iter().for_each(|process| process.life.die());
             }
+            if round % 10 == 9 && self.rival.is_some() {
+                // Whoever died before he woke the next in line leaves him to look by himself.
+                sleep(LOOK_AGAIN.0).await;
+            }
             self.calm().await?;
+            self.check_locks(engine, id).await?;
+            let alone = self.rival_is_done(engine).await?;
             let saga = engine.show_saga(id).await.map_err(words)?;
             match people::remedy(&mut self.chance, &saga, round) {
                 people::Remedy::Ask(operation) => self.ask(engine, id, &operation).await?,
                 people::Remedy::Wait => {}
-                people::Remedy::Done => return Ok(saga),
+                people::Remedy::Done if alone => return Ok(saga),
+                people::Remedy::Done => {}
             }
         }
-        Err(format!("I15: no end\n{}", self.told(id).await))
+        let (first, rival) = (self.told(id).await, self.told(self.rival.unwrap_or(id)).await);
+        Err(format!("I15: no end\n{first}\n{rival}"))
     }
 
     /// The list of steps and the ledger, a row a line.

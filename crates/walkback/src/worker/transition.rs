@@ -31,7 +31,8 @@ use crate::worker::perform::{Ended, Outcome, Start};
 
 /// How soon a step that waits for a lock looks again by itself, at first and at most: whoever lets it go
 /// wakes it, unless that one's process dies just then.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+pub(crate) const LOOK_AGAIN: (Duration, Duration) =
+    (Duration::from_secs(30), Duration::from_mins(15));
 /// How long a step waits for a lock at most, if its entry does not say. For a limit it waits as long as
 /// it takes.
 const LOCK_WITHIN: Duration = Duration::from_hours(1);
@@ -250,7 +251,9 @@ impl<'a> Draft<'a> {
             return Some(Event::LocksTaken { step, locks });
         };
         let (since, until) = match &self.run.state.step(step).locking {
-            Locking::Waiting { key: known, again, .. } if *known == lock.key && *again > self.now => {
+            Locking::Waiting { key: known, again, .. }
+                if *known == lock.key && *again > self.now =>
+            {
                 return None;
             }
             Locking::Waiting { since, until, .. } => (*since, *until),

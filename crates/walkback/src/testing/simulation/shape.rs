@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::testing::Does;
 use crate::testing::chance::Chance;
+use crate::testing::simulation::rival::any_lock;
 use crate::{Order, Steps};
 
 /// What most steps do.
@@ -31,11 +32,12 @@ pub(super) struct Shape {
     list: Value,
     /// What each step does in the world; nothing, if it waits for somebody.
     does: Vec<Option<Does>>,
+    locks: bool,
 }
 
 impl Shape {
     pub(super) fn draw(chance: &mut Chance) -> Self {
-        let mut shape = Self { list: Value::Null, does: Vec::new() };
+        let mut shape = Self { list: Value::Null, does: Vec::new(), locks: false };
         let pivot = chance.once_in(5).then(|| chance.below(4));
         let mut entries = Vec::new();
         for place in 0..=chance.below(4) {
@@ -85,7 +87,16 @@ impl Shape {
         if chance.once_in(6) {
             step["settle"] = "20ms".into();
         }
+        if chance.once_in(12) {
+            step["lock"] = any_lock(chance);
+            self.locks = true;
+        }
         step
+    }
+
+    /// Whether a step wants what others may hold.
+    pub(super) fn locks(&self) -> bool {
+        self.locks
     }
 
     /// What one of the steps does, drawn by chance.
