@@ -303,9 +303,8 @@ impl Scene {
             let saga = engine.show_saga(id).await.map_err(words)?;
             match people::remedy(&mut self.chance, &saga, round) {
                 people::Remedy::Ask(operation) => self.ask(engine, id, &operation).await?,
-                people::Remedy::Wait => {}
                 people::Remedy::Done if alone => return Ok(saga),
-                people::Remedy::Done => {}
+                people::Remedy::Wait | people::Remedy::Done => {}
             }
         }
         let (first, rival) = (self.told(id).await, self.told(self.rival.unwrap_or(id)).await);
