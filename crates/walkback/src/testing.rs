@@ -17,6 +17,8 @@ mod world;
 
 pub use agreement::agree;
 pub use chance::Chance;
+#[cfg(feature = "postgres")]
+pub use crash::cut_everywhere;
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
 pub use every_fault::{Cloud, End, Ordered, Trial, every_fault};
 pub use faulty::{Fault, Faults, Faulty, Planted};

@@ -14,8 +14,10 @@ use tokio_postgres::{Client, NoTls};
 use walkback::SqliteStore;
 use walkback::describe::SagaView;
 use walkback::store::{Answer, Coordination, PostgresStore, Store, WorkerId};
-use walkback::testing::postgres::Server;
-use walkback::testing::{Counts, Memory, Place, Scenario, crash_everywhere, scenarios};
+use walkback::testing::postgres::{Proxy, Server};
+use walkback::testing::{
+    Counts, Memory, Place, Scenario, crash_everywhere, cut_everywhere, scenarios,
+};
 
 #[path = "crashes/views.rs"]
 mod views;
@@ -81,13 +83,22 @@ impl Place for File {
 /// on its server.
 struct Schema {
     url: String,
+    /// The same by the way that its store takes.
+    way: String,
     /// A connection of its own, and the task that serves it.
     sql: OnceCell<(Client, JoinSet<()>)>,
 }
 
 impl Schema {
     fn new() -> Self {
-        Self { url: Server::shared().place(), sql: OnceCell::new() }
+        let url = Server::shared().place();
+        Self { way: url.clone(), url, sql: OnceCell::new() }
+    }
+
+    /// A schema that its store reaches through this proxy.
+    fn behind(proxy: &Proxy) -> Self {
+        let url = Server::shared().place();
+        Self { way: proxy.url(&url), url, sql: OnceCell::new() }
     }
 
     async fn empty(&self) {
@@ -108,7 +119,7 @@ impl Schema {
 impl Place for Schema {
     fn open(&self) -> Answer<'_, Arc<dyn Store>> {
         Box::pin(async {
-            let store = PostgresStore::connect(&self.url).await?;
+            let store = PostgresStore::connect(&self.way).await?;
             self.empty().await;
             Ok(Arc::new(store) as Arc<dyn Store>)
         })
@@ -117,7 +128,7 @@ impl Place for Schema {
     fn reopen(&self, store: Arc<dyn Store>, dead: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>> {
         drop(store);
         Box::pin(async move {
-            let store = PostgresStore::new(&self.url)?;
+            let store = PostgresStore::new(&self.way)?;
             if let Some(worker) = dead {
                 // Nobody waits here until its lease is over.
                 store.retire(worker).await?;
@@ -177,6 +188,35 @@ fn an_sqlite_store_survives_every_crash() {
     let counts = crash_all(File::new, &scenarios, false);
     eprintln!("sqlite, up to 3 steps, one in {share} of those with 3: {counts}");
     assert!(counts.crashes > 5_000, "{counts}");
+}
+
+/// T8: sagas that complete, walk back, are cancelled and keep something, all connections cut after
+/// one in so many messages, between the process and its server, of one such saga.
+#[test]
+fn a_lost_connection_costs_nothing() {
+    if std::env::var("WALKBACK_TEST_POSTGRES").is_ok_and(|url| !url.is_empty()) {
+        eprintln!("the server is not ours: nothing is cut");
+        return;
+    }
+    let (step, sagas) = if all() { (1, 5) } else { (3, 31) };
+    let cuts = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let cuts = &cuts;
+            scope.spawn(move || {
+                let proxy = Proxy::before(Server::shared()).unwrap();
+                let place = Schema::behind(&proxy);
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().build().unwrap();
+                for saga in scenarios(3).step_by(sagas).skip(thread).step_by(THREADS) {
+                    let cut = runtime.block_on(cut_everywhere(&place, &saga, &proxy, step));
+                    cuts.fetch_add(cut, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    eprintln!("connections cut {cuts:?} times");
+    assert!(cuts.into_inner() > 100);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use walkback::store::PostgresStore;
-use walkback::testing::conformance::Fresh;
-use walkback::testing::postgres::Server;
+use walkback::testing::conformance::{CASES, Fresh};
+use walkback::testing::postgres::{Pooler, Server};
 use walkback::{MemoryStore, SqliteStore};
 
 fn sqlite() -> Fresh {
@@ -23,6 +25,36 @@ fn postgres() -> Fresh {
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));
 walkback::store_conformance!(sqlite_file, sqlite());
 walkback::store_conformance!(postgres_server, postgres());
+
+/// T7: a pooler hands every transaction to another session, two of them for each store.
+#[test]
+fn every_case_holds_behind_a_pooler() {
+    let given = std::env::var("WALKBACK_TEST_POSTGRES").is_ok_and(|url| !url.is_empty());
+    if given || !Pooler::is_installed() {
+        eprintln!("PgBouncer is not installed, or the server is not ours: nothing is tried");
+        return;
+    }
+    let pooler = Pooler::before(Server::shared(), 2).unwrap();
+    let next = AtomicUsize::new(0);
+    let pooled = || {
+        let url = pooler.place(Server::shared()).unwrap();
+        let store = move || {
+            let store = PostgresStore::new(&url).unwrap();
+            store.no_listen();
+            store
+        };
+        Fresh::new(store()).reopening(store)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((name, _)) = CASES.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    walkback::testing::conformance::run(name, pooled());
+                }
+            });
+        }
+    });
+}
 
 /// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.
 const AGREEMENTS: u64 = 500;

@@ -244,7 +244,7 @@ fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
     };
     let (worker, api) = (as_role("worker"), as_role("api"));
     let (reader, janitor) = (as_role("reader"), as_role("janitor"));
-    for steps in ["echo,echo", "echo,fail"] {
+    for steps in ["echo,echo", r#"[{"echo": {"lock": "a"}}, "fail"]"#] {
         let start = ["start", "--steps", steps, "--label", "a=b", "--key", steps];
         assert_eq!(api.run(&start).code, 0);
     }

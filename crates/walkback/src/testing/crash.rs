@@ -112,6 +112,31 @@ pub async fn crash_everywhere(place: &dyn Place, scenario: &Scenario) -> Counts 
     counts
 }
 
+/// Runs the scenario once for every so manieth message after which all connections to its server are
+/// cut (T8); the process lives on.
+///
+/// # Panics
+/// As [`crash_everywhere`].
+#[cfg(feature = "postgres")]
+pub async fn cut_everywhere(
+    place: &dyn Place,
+    scenario: &Scenario,
+    proxy: &crate::testing::postgres::Proxy,
+    step: usize,
+) -> u64 {
+    let mut cuts = 0;
+    for nth in (1..).step_by(step) {
+        let trial = Trial::new(place, scenario, format!("cut after message {nth}")).await;
+        proxy.cut_after(nth);
+        trial.run(Faults::none()).await;
+        if !proxy.has_cut() {
+            break;
+        }
+        cuts += 1;
+    }
+    cuts
+}
+
 /// One saga with one fault in the first life of its process.
 struct Trial<'a> {
     place: &'a dyn Place,

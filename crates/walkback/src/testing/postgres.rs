@@ -1,6 +1,7 @@
 //! A PostgreSQL server of its own for tests: in a temporary folder, gone with the process however
 //! that ends. `WALKBACK_TEST_POSTGRES=postgres://…` uses another one.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
@@ -13,14 +14,58 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::id::hex;
 use crate::store::PostgresStore;
 
+mod pooler;
+mod proxy;
+
+pub use pooler::Pooler;
+pub use proxy::Proxy;
+
 /// A running server. It stops when this is dropped or its process ends.
 pub struct Server {
     /// The URL of a database in it that exists, without options.
     url: String,
     folder: PathBuf,
     port: u16,
-    /// The shell that stops the server when nothing holds its input any more.
-    guard: Option<(Child, ChildStdin)>,
+    _guard: Option<Guard>,
+}
+
+/// A shell that has brought something up, and stops it when nothing holds the shell's input any more.
+#[derive(Debug)]
+struct Guard {
+    shell: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Guard {
+    /// Runs the script, which says `up` and then reads its input to the end.
+    fn up(what: &str, script: &str, args: &[OsString]) -> Result<Self, String> {
+        let mut shell = Command::new("bash")
+            .args(["-c", script, "bash"])
+            .args(args)
+            // Whatever ends a test's group by a signal leaves it alive to clean up.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("bash: {error}"))?;
+        let mut said = String::new();
+        let mut lines = BufReader::new(shell.stdout.take().ok_or("no output")?);
+        while lines.read_line(&mut said).is_ok_and(|read| read > 0) {
+            if said.ends_with("up\n") {
+                let input = shell.stdin.take();
+                return Ok(Self { shell, input });
+            }
+        }
+        Err(format!("{what} does not start: {said}"))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.input = None;
+        // It has nothing else to do then.
+        self.shell.wait().ok();
+    }
 }
 
 /// Brings up a cluster, says where, and removes it when its input ends. PostgreSQL refuses to run as
@@ -63,27 +108,11 @@ impl Server {
     pub fn start_in(dir: &Path, settings: &[&str]) -> Result<Self, String> {
         let bin = installed()?;
         let (folder, port) = (fresh_folder(dir)?, free_port()?);
-        let options = settings.iter().map(|setting| format!("-c {setting}"));
-        let mut guard = Command::new("sh")
-            .args(["-c", SCRIPT, "sh"])
-            .args([folder.as_os_str(), port.to_string().as_ref(), bin.as_os_str()])
-            .args(options)
-            // Whatever ends a test's group by a signal leaves it alive to clean up.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("sh: {error}"))?;
-        let mut said = String::new();
-        let mut lines = BufReader::new(guard.stdout.take().ok_or("no output")?);
-        while lines.read_line(&mut said).is_ok_and(|read| read > 0) {
-            if said.ends_with("up\n") {
-                let input = guard.stdin.take().ok_or("no input")?;
-                let url = format!("postgres://walkback@127.0.0.1:{port}/postgres");
-                return Ok(Self { url, folder, port, guard: Some((guard, input)) });
-            }
-        }
-        Err(format!("PostgreSQL does not start: {said}"))
+        let mut args = vec![folder.clone().into(), port.to_string().into(), bin.into()];
+        args.extend(settings.iter().map(|setting| OsString::from(format!("-c {setting}"))));
+        let guard = Some(Guard::up("PostgreSQL", SCRIPT, &args)?);
+        let url = format!("postgres://walkback@127.0.0.1:{port}/postgres");
+        Ok(Self { url, folder, port, _guard: guard })
     }
 
     /// The one server of this process, made when it is needed first; it forgets with its machine, as
@@ -97,7 +126,7 @@ impl Server {
         SHARED.get_or_init(|| {
             let given = std::env::var("WALKBACK_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
             if let Some(url) = given {
-                return Self { url, folder: PathBuf::new(), port: 0, guard: None };
+                return Self { url, folder: PathBuf::new(), port: 0, _guard: None };
             }
             let quick = ["fsync=off", "synchronous_commit=off", "jit=off", "max_connections=400"];
             Self::start(&quick).expect("a PostgreSQL server")
@@ -173,16 +202,6 @@ impl Server {
     /// The URL of a database in it.
     pub fn url(&self) -> &str {
         &self.url
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some((mut guard, input)) = self.guard.take() {
-            drop(input);
-            // It has nothing else to do then.
-            guard.wait().ok();
-        }
     }
 }
 
