@@ -128,7 +128,7 @@ impl Place for Schema {
     fn reopen(&self, store: Arc<dyn Store>, dead: Option<WorkerId>) -> Answer<'_, Arc<dyn Store>> {
         drop(store);
         Box::pin(async move {
-            let store = PostgresStore::new(&self.way)?;
+            let store = PostgresStore::new(&self.url)?;
             if let Some(worker) = dead {
                 // Nobody waits here until its lease is over.
                 store.retire(worker).await?;
