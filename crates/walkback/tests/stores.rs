@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use walkback::store::PostgresStore;
 use walkback::testing::conformance::{CASES, Fresh};
-use walkback::testing::postgres::{Pooler, Server};
+use walkback::testing::postgres::{Pooler, Server, tell};
 use walkback::{MemoryStore, SqliteStore};
 
 fn sqlite() -> Fresh {
@@ -36,8 +36,9 @@ fn every_case_holds_behind_a_pooler() {
     }
     let pooler = Pooler::before(Server::shared(), 2).unwrap();
     let next = AtomicUsize::new(0);
-    let pooled = || {
-        let url = pooler.place(Server::shared()).unwrap();
+    let pooled = |url: &str| {
+        tell(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").unwrap();
+        let url = url.to_owned();
         let store = move || {
             let store = PostgresStore::new(&url).unwrap();
             store.no_listen();
@@ -48,8 +49,9 @@ fn every_case_holds_behind_a_pooler() {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
+                let url = pooler.place(Server::shared()).unwrap();
                 while let Some((name, _)) = CASES.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    walkback::testing::conformance::run(name, pooled());
+                    walkback::testing::conformance::run(name, pooled(&url));
                 }
             });
         }

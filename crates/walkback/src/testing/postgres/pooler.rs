@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::testing::postgres::{Guard, Server, free_port, fresh_folder};
+use crate::testing::postgres::{Guard, Server, free_port, fresh_folder, tell};
 
 /// Where Debian puts it.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
@@ -11,6 +11,7 @@ const PROGRAM: &str = "/usr/sbin/pgbouncer";
 #[derive(Debug)]
 pub struct Pooler {
     port: u16,
+    sessions: u32,
     _guard: Guard,
 }
 
@@ -30,7 +31,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = $sessions
 max_client_conn = 1000
-server_idle_timeout = 1
+server_idle_timeout = 600
+server_round_robin = 1
 ignore_startup_parameters = extra_float_digits
 END
 user=$(id -un)
@@ -69,10 +71,11 @@ impl Pooler {
             sessions.to_string().as_ref(),
         ]
         .map(std::ffi::OsStr::to_owned);
-        Ok(Self { port, _guard: Guard::up("PgBouncer", SCRIPT, &args)? })
+        Ok(Self { port, sessions, _guard: Guard::up("PgBouncer", SCRIPT, &args)? })
     }
 
-    /// The URL, through the pooler, of a new, empty database of its server.
+    /// The URL, through the pooler, of a new, empty database of its server, with all its sessions open:
+    /// it opens one only when the others are busy.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -80,6 +83,13 @@ impl Pooler {
         let random = crate::id::ClaimId::random();
         let name = format!("t{}", crate::id::hex(&random.as_bytes()[..8]));
         server.tell(&format!("CREATE DATABASE {name} TEMPLATE template0"))?;
-        Ok(format!("postgres://walkback@127.0.0.1:{}/{name}", self.port))
+        let url = format!("postgres://walkback@127.0.0.1:{}/{name}", self.port);
+        std::thread::scope(|scope| {
+            let busy = || tell(&url, "SELECT pg_sleep(0.3)");
+            let all: Vec<_> = (0..self.sessions).map(|_| scope.spawn(busy)).collect();
+            all.into_iter()
+                .try_for_each(|one| one.join().map_err(|_| "no psql".to_owned())?.map(drop))
+        })?;
+        Ok(url)
     }
 }
