@@ -5,9 +5,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cloud::CloudArgs;
 use crate::commands::{
-    attention, backup, bench, completions, diff, explain, ledger, list, operator, plan,
-    provisioned, prune, resources, run, show, simulate, start, sync, upgrade_check, verify, watch,
-    work,
+    attention, backup, bench, completions, diff, doctor, explain, ledger, list, migrate, operator,
+    plan, provisioned, prune, resources, run, show, simulate, start, sync, upgrade_check, verify,
+    watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -162,6 +162,12 @@ pub(crate) enum Command {
     /// Say whether this binary can go on with every saga in flight; exit 1 and the steps if not.
     #[command(after_long_help = upgrade_check::EXAMPLES)]
     UpgradeCheck,
+    /// Say whether the store, its server and its sagas are as they should be; exit 1 if not.
+    #[command(after_long_help = doctor::EXAMPLES)]
+    Doctor,
+    /// Bring the tables of the store to the version of this binary.
+    #[command(after_long_help = migrate::EXAMPLES)]
+    Migrate,
     /// Measure how fast this machine runs sagas, beside what its disk can do at most.
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),

@@ -18,10 +18,12 @@ pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod kinds;
 pub(crate) mod ledger;
 pub(crate) mod list;
+pub(crate) mod migrate;
 pub(crate) mod operator;
 pub(crate) mod plan;
 pub(crate) mod provisioned;
@@ -127,6 +129,8 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Resources(args) => resources::run(app, args).await,
         Command::Sync(args) => sync::run(app, args).await,
         Command::Simulate(args) => simulate::run(app, args).await,
+        Command::Doctor => doctor::run(app).await,
+        Command::Migrate => migrate::run(app).await,
         Command::UpgradeCheck => upgrade_check::run(app).await,
         Command::Prune(args) => prune::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,

@@ -21,6 +21,7 @@ use crate::wiring;
 use crate::worker::{Local, Worker};
 
 mod carry;
+mod examine;
 mod explain;
 mod locks;
 mod operate;

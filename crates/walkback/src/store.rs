@@ -20,6 +20,7 @@ use crate::machine::{Lock, Status};
 use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
+mod finding;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -27,6 +28,7 @@ mod postgres;
 mod sqlite;
 mod worker;
 
+pub use finding::{Finding, Grade};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -38,9 +40,9 @@ pub use worker::{Enlisted, Lease, News, Wanted, WorkerId, WorkerInfo, WorkerSeen
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything an engine needs of a store.
-pub trait Store: Runs + Coordination + Records + Retention {}
+pub trait Store: Runs + Coordination + Records + Upkeep {}
 
-impl<S: Runs + Coordination + Records + Retention> Store for S {}
+impl<S: Runs + Coordination + Records + Upkeep> Store for S {}
 
 /// Runs and their ledgers.
 pub trait Runs: Send + Sync {
@@ -132,8 +134,17 @@ pub trait Records: Send + Sync {
     fn resources(&self) -> Answer<'_, Vec<Resource>>;
 }
 
-/// Runs that nobody needs any more.
-pub trait Retention: Send + Sync {
+/// Keeping a store fit: how it is, and runs that nobody needs any more.
+pub trait Upkeep: Send + Sync {
+    /// Brings the tables to this program's version, unless they are; says which that is. None where
+    /// there are no tables.
+    fn migrate(&self) -> Answer<'_, Option<usize>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// How the store itself is: its version, durability, health, size.
+    fn examine(&self) -> Answer<'_, Vec<Finding>>;
+
     /// Removes a run whole and leaves its stone, in one commit; refused, unless the run still is as
     /// the stone says, is completed or rolled back, and nobody owns it nor it anything live.
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended>;

@@ -113,7 +113,10 @@ fn what_is_wrong_with_a_server_is_said_without_the_password() {
     refused(&at("ada", "postgres"), "password");
     refused(&at("walkback", "nowhere"), "expected a database that exists");
     refused(&at("bob", "postgres"), "too many connections for role");
-    refused(&at("eve", "postgres"), "expected a role that may do this");
+    refused(
+        &at("eve", "postgres"),
+        "permission denied for schema public (42501)): expected `walkback migrate` by the owner",
+    );
     refused(&at("walkback", "latin"), "LATIN1: expected UTF8");
     refused(&at("walkback", "standby"), "read-only, a replica perhaps: expected the primary");
     refused("postgres://walkback:secret@127.0.0.1:1/postgres", "Connection refused");
@@ -244,8 +247,9 @@ fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
     };
     let (worker, api) = (as_role("worker"), as_role("api"));
     let (reader, janitor) = (as_role("reader"), as_role("janitor"));
-    for steps in ["echo,echo", r#"[{"echo": {"lock": "a"}}, "fail"]"#] {
-        let start = ["start", "--steps", steps, "--label", "a=b", "--key", steps];
+    api.write("locks.yaml", "kind: locks\nsteps: [{echo: {lock: a}}, fail]\n");
+    for steps in [["--steps", "echo,echo"], ["--file", "locks.yaml"]] {
+        let start = ["start", steps[0], steps[1], "--label", "a=b", "--key", steps[1]];
         assert_eq!(api.run(&start).code, 0);
     }
     let work = worker.run(&["work", "--until-idle"]);
@@ -258,9 +262,61 @@ fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
     assert_eq!(reader.run(&["list", "--json"]).json().as_array().unwrap().len(), 4);
     assert_eq!(reader.run(&["verify"]).code, 0);
     assert_eq!(reader.run(&["start", "--steps", "echo"]).code, 4);
+    assert_eq!(reader.run(&["doctor"]).code, 1, "nothing is kept over a loss of power");
     let refused = worker.run(&["prune", "--older-than", "0s", "--yes"]);
     assert_eq!(refused.code, 4, "{refused:?}");
     let pruned = janitor.run(&["prune", "--older-than", "0s", "--yes"]);
     assert_eq!(pruned.code, 0, "{pruned:?}");
     assert_eq!(reader.count(), 0);
+}
+
+/// The row of `doctor` about this.
+fn found(ran: &Ran, what: &str) -> Value {
+    let json = ran.json();
+    json.as_array().unwrap().iter().find(|found| found["what"] == what).unwrap().clone()
+}
+
+#[test]
+fn the_doctor_says_what_a_server_could_lose() {
+    let server = Server::start(&[]).unwrap();
+    let desk = Desk::with_store(server.url());
+    let well = desk.run(&["doctor", "--json"]);
+    assert_eq!(well.code, 0, "{well:?}");
+    assert_eq!(found(&well, "durability")["grade"], "good");
+    server.tell("ALTER SYSTEM SET synchronous_commit = off; SELECT pg_reload_conf()").unwrap();
+    let ill = desk.run(&["doctor", "--json"]);
+    assert_eq!(ill.code, 1, "{ill:?}");
+    let durability = found(&ill, "durability");
+    assert_eq!(durability["grade"], "bad");
+    assert!(durability["found"].as_str().unwrap().contains("synchronous_commit=off"), "{ill:?}");
+    assert_eq!(desk.run(&["start", "--steps", "echo"]).code, 0);
+    server.tell("UPDATE run_heads SET due_at = 1").unwrap();
+    let due = found(&desk.run(&["doctor", "--json"]), "workers");
+    assert!(due["found"].as_str().unwrap().contains("1 sagas are due"), "{due}");
+    server.tell("UPDATE run_heads SET due_at = NULL").unwrap();
+    let lost = found(&desk.run(&["doctor", "--json"]), "queue");
+    assert_eq!(lost["grade"], "bad", "{lost}");
+    server.tell("UPDATE run_heads SET wake_at = NULL").unwrap();
+    let lost = found(&desk.run(&["doctor", "--json"]), "limbo");
+    assert_eq!(lost["grade"], "bad", "{lost}");
+}
+
+#[test]
+fn a_role_that_may_not_migrate_says_who_may() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let (_, port) = server.socket();
+    let owner = Desk::with_store(server.url());
+    assert_eq!(owner.run(&["migrate"]).out.lines().count(), 1);
+    server.tell(&roles()).unwrap();
+    server.tell("CREATE ROLE worker LOGIN IN ROLE walkback_worker").unwrap();
+    server
+        .tell("DROP TABLE run_locks, lock_keys; DELETE FROM walkback_schema WHERE version > 1")
+        .unwrap();
+    let worker = Desk::with_store(&format!("postgres://worker@127.0.0.1:{port}/postgres"));
+    let refused = worker.run(&["list"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.err.contains("expected `walkback migrate` by the owner"), "{refused:?}");
+    let migrated = owner.run(&["migrate", "--json"]);
+    assert_eq!((migrated.code, &migrated.json()["version"]), (0, &2.into()));
+    assert_eq!(worker.run(&["list"]).code, 0);
 }

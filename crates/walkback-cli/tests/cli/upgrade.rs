@@ -23,6 +23,9 @@ fn a_saga_with_a_step_that_this_binary_does_not_know_is_named() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains("make_dns") && ran.out.contains(&id.to_string()), "{ran:?}");
     assert!(ran.out.ends_with("this binary cannot go on with 1 of 2 sagas in flight\n"), "{ran:?}");
+    let ill = desk.run(&["doctor"]);
+    assert_eq!(ill.code, 1, "{ill:?}");
+    assert!(ill.out.contains("BAD   sagas"), "{ill:?}");
     let ran = desk.run(&["upgrade-check", "--json"]);
     let orphans = &ran.json()["orphans"];
     assert_eq!((ran.code, &ran.json()["checked"]), (1, &2.into()));

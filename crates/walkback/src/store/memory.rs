@@ -8,9 +8,9 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, Needs, NewRun,
-    News, Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder, Needs,
+    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
+    Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -344,7 +344,11 @@ impl Coordination for MemoryStore {
     }
 }
 
-impl Retention for MemoryStore {
+impl Upkeep for MemoryStore {
+    fn examine(&self) -> Answer<'_, Vec<Finding>> {
+        self.answer(|_| vec![Finding::good("engine", "memory; it is gone with its process")])
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.answer(|kept| kept.prune(stone))
     }

@@ -9,14 +9,15 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
-    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
+    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
+    Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
 mod codec;
 mod connect;
+mod examine;
 mod hint;
 mod lane;
 mod locks;
@@ -353,7 +354,19 @@ impl Records for PostgresStore {
     }
 }
 
-impl Retention for PostgresStore {
+impl Upkeep for PostgresStore {
+    fn migrate(&self) -> Answer<'_, Option<usize>> {
+        Box::pin(async {
+            // They are brought there when a connection is first made.
+            self.0.database.connection().await?;
+            Ok(Some(migrate::MIGRATIONS.len()))
+        })
+    }
+
+    fn examine(&self) -> Answer<'_, Vec<Finding>> {
+        self.0.database.read(move |connection| Box::pin(examine::examine(connection)))
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         let stone = Arc::new(stone);
         self.0.database.transact(move |connection| {

@@ -10,14 +10,15 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
-    Records, Retention, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
+    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
+    Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
 mod claim;
 mod codec;
+mod examine;
 mod lock;
 mod locks;
 mod migrate;
@@ -302,7 +303,16 @@ impl Records for SqliteStore {
     }
 }
 
-impl Retention for SqliteStore {
+impl Upkeep for SqliteStore {
+    fn migrate(&self) -> Answer<'_, Option<usize>> {
+        // It was brought there when it was opened.
+        Box::pin(std::future::ready(Ok(Some(migrate::VERSION))))
+    }
+
+    fn examine(&self) -> Answer<'_, Vec<Finding>> {
+        self.0.readers.read(examine::examine)
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.0.writer.submit(move |connection| prune::prune(connection, &stone))
     }

@@ -12,9 +12,9 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
-    Records, Retention, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
+    NewRun, News, Records, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition,
+    Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::testing::chance::Chance;
 use crate::time::Timestamp;
@@ -338,7 +338,15 @@ impl Coordination for Faulty {
     }
 }
 
-impl Retention for Faulty {
+impl Upkeep for Faulty {
+    fn migrate(&self) -> Answer<'_, Option<usize>> {
+        self.call(|store| store.migrate())
+    }
+
+    fn examine(&self) -> Answer<'_, Vec<Finding>> {
+        self.call(|store| store.examine())
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.call(move |store| store.prune(stone))
     }

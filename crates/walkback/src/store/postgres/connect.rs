@@ -282,6 +282,14 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// What the server says, if this role may not do it.
+    pub(super) fn forbidden(&self) -> Option<String> {
+        let Self::Server(error) = self else { return None };
+        (error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)).then(|| told(error))
+    }
+}
+
 /// A deadlock, a conflict that the server ended, or a statement that this session does not have.
 fn contended(error: &Error) -> bool {
     let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];

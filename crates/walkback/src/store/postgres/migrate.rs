@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::store::postgres::connect::{Connection, Database, Trouble};
 
 /// Each migration brings the database from its index to the next version.
-const MIGRATIONS: [&str; 2] =
+pub(super) const MIGRATIONS: [&str; 2] =
     [concat!(include_str!("schema.sql"), include_str!("views.sql")), include_str!("schema_2.sql")];
 /// The oldest server with `gen_random_uuid()`, by its own way of counting.
 const OLDEST: i32 = 130_000;
@@ -51,7 +51,15 @@ async fn check(connection: &mut Connection, database: &Database) -> Result<(), T
     let found = if row.try_get(4)? { version_of(connection).await? } else { 0 };
     match found.cmp(&known) {
         std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Less => migrate(connection).await,
+        std::cmp::Ordering::Less => {
+            let Err(trouble) = migrate(connection).await else { return Ok(()) };
+            let Some(said) = trouble.forbidden() else { return Err(trouble) };
+            let why = format!(
+                "its schema has version {found}, this program needs {known}, and this role may not change \
+                 it ({said}): expected `walkback migrate` by the owner of the tables first"
+            );
+            refuse(database, why)
+        }
         std::cmp::Ordering::Greater => refuse(
             database,
             format!(

@@ -7,6 +7,8 @@ use crate::store::sqlite::{Place, Pragmas};
 
 /// "WALK": in the file's header, so that no other program's database is taken for ours.
 const APPLICATION_ID: i64 = 0x5741_4C4B;
+/// The version of the tables that this program works with.
+pub(super) const VERSION: usize = MIGRATIONS.len();
 /// Each migration brings the file from its index to the next version.
 const MIGRATIONS: [&str; 5] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),

@@ -10,9 +10,9 @@ use crate::machine::{Event, Status};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Head, Holder, NewRun, News,
-    Records, Retention, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition, Wanted,
-    WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
+    NewRun, News, Records, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition,
+    Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -82,7 +82,10 @@ impl Coordination for Fixed {
     }
 }
 
-impl Retention for Fixed {
+impl Upkeep for Fixed {
+    fn examine(&self) -> Answer<'_, Vec<Finding>> {
+        no()
+    }
     fn prune(&self, _: Tombstone) -> Answer<'_, Appended> {
         no()
     }
