@@ -72,7 +72,7 @@ impl Drop for Guard {
 /// root, so that root runs it as another user.
 const SCRIPT: &str = r#"
 set -eu
-folder=$1 port=$2 bin=$3; shift 3
+folder=$1 port=$2 bin=$3 primary=$4; shift 4
 cd "$folder"
 as() {
     if [ "$(id -u)" != 0 ]; then "$@"; return; fi
@@ -81,8 +81,11 @@ as() {
     setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
 }
 mkdir -p run; chmod 0777 run
-as "$bin/initdb" -D "$folder/data" -U walkback -A trust -N -E UTF8 --locale=C >initdb.log 2>&1 \
-    || { cat initdb.log; exit 1; }
+if [ "$primary" = none ]; then
+    as "$bin/initdb" -D "$folder/data" -U walkback -A trust -N -E UTF8 --locale=C >made.log 2>&1
+else
+    as "$bin/pg_basebackup" -h 127.0.0.1 -p "$primary" -U walkback -D "$folder/data" -R -N -c fast >made.log 2>&1
+fi || { cat made.log; exit 1; }
 as "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w -t 60 start \
     -o "-p $port -k $folder/run -c listen_addresses=127.0.0.1 $*" >start.log 2>&1 \
     || { cat start.log log; exit 1; }
@@ -106,9 +109,21 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_in(dir: &Path, settings: &[&str]) -> Result<Self, String> {
+        Self::up(fresh_folder(dir)?, free_port()?, "none", settings)
+    }
+
+    /// A replica of this server, on this port, which streams from it.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn replica(&self, port: u16) -> Result<Self, String> {
+        Self::up(fresh_folder(&std::env::temp_dir())?, port, &self.port.to_string(), &[])
+    }
+
+    fn up(folder: PathBuf, port: u16, primary: &str, settings: &[&str]) -> Result<Self, String> {
         let bin = installed()?;
-        let (folder, port) = (fresh_folder(dir)?, free_port()?);
         let mut args = vec![folder.clone().into(), port.to_string().into(), bin.into()];
+        args.push(primary.into());
         args.extend(settings.iter().map(|setting| OsString::from(format!("-c {setting}"))));
         let guard = Some(Guard::up("PostgreSQL", SCRIPT, &args)?);
         let url = format!("postgres://walkback@127.0.0.1:{port}/postgres");
@@ -252,7 +267,11 @@ fn fresh_folder(dir: &Path) -> Result<PathBuf, String> {
     folder.canonicalize().map_err(|error| error.to_string())
 }
 
-fn free_port() -> Result<u16, String> {
+/// A port of this machine on which nobody listens.
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     listener.local_addr().map(|at| at.port()).map_err(|error| error.to_string())
 }

@@ -1,0 +1,193 @@
+//! T6: a primary dies under load and its replica takes over, again and again.
+
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use walkback::engine::Enlistment;
+use walkback::store::PostgresStore;
+use walkback::testing::postgres::{Server, free_port};
+use walkback::verify::verify;
+use walkback::worker::Until;
+use walkback::{Engine, Error, Order, Registry, SagaId, Status};
+
+/// Primaries that die.
+const FAILOVERS: usize = 3;
+/// Starts that must have been acknowledged before the next one dies.
+const BETWEEN: usize = 200;
+
+/// Servers, each the replica of the one before.
+struct Chain {
+    ports: Vec<u16>,
+    primary: Server,
+}
+
+impl Chain {
+    fn new(failovers: usize) -> Self {
+        let primary = Server::start(&[]).unwrap();
+        let (_, first) = primary.socket();
+        let others = (0..failovers).map(|_| free_port().unwrap());
+        Self { ports: std::iter::once(first).chain(others).collect(), primary }
+    }
+
+    /// Whichever of them is the primary.
+    fn url(&self) -> String {
+        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("postgres://walkback@{}/postgres", hosts.join(","))
+    }
+
+    /// The next replica of the primary.
+    fn replica(&self, nth: usize) -> Server {
+        self.primary.replica(self.ports[nth]).unwrap()
+    }
+
+    /// The primary dies, and the replica is the primary.
+    fn fail_over(&mut self, replica: Server) {
+        self.primary.control(&["-m", "immediate", "stop"]).unwrap();
+        replica.control(&["promote"]).unwrap();
+        self.primary = replica;
+    }
+}
+
+/// Whoever starts sagas, and a worker that takes them, in one process.
+struct Load {
+    engine: Engine,
+    acknowledged: Arc<AtomicUsize>,
+    starters: JoinSet<Vec<(String, SagaId)>>,
+    working: JoinSet<Result<(), Error>>,
+    stop: CancellationToken,
+    end: CancellationToken,
+}
+
+impl Load {
+    async fn on(url: &str) -> Self {
+        let store = PostgresStore::connect(url).await.unwrap();
+        let engine = Engine::new(Registry::with_builtins(), store).unwrap();
+        let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+        let (mut working, mut starters) = (JoinSet::new(), JoinSet::new());
+        if let Enlistment::Working(worker) = engine.enlist().await.unwrap() {
+            working.spawn(worker.run(Until::Stopped, end.clone()));
+        }
+        let acknowledged = Arc::<AtomicUsize>::default();
+        for starter in 0..4 {
+            let (engine, acknowledged) = (engine.clone(), Arc::clone(&acknowledged));
+            starters.spawn(start_all(engine, starter, acknowledged, stop.clone()));
+        }
+        Self { engine, acknowledged, starters, working, stop, end }
+    }
+
+    /// Waits until so many more starts are acknowledged.
+    async fn more(&self, starts: usize) {
+        let enough = self.acknowledged.load(Ordering::SeqCst) + starts;
+        while self.acknowledged.load(Ordering::SeqCst) < enough {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Nothing is started any more; what became of every start that was acknowledged.
+    async fn ends(&mut self) -> Vec<(String, Result<Status, Error>)> {
+        self.stop.cancel();
+        let mut ends = Vec::new();
+        while let Some(started) = self.starters.join_next().await {
+            for (key, id) in started.unwrap() {
+                ends.push((key, self.engine.wait_for_rest(id).await));
+            }
+        }
+        self.end.cancel();
+        while let Some(ended) = self.working.join_next().await {
+            ended.unwrap().unwrap();
+        }
+        ends
+    }
+}
+
+fn order(key: &str) -> Order {
+    Order::steps(["echo", "echo"]).key(key)
+}
+
+/// Starts sagas until it is told to stop; answers those whose start was acknowledged.
+async fn start_all(
+    engine: Engine,
+    starter: usize,
+    acknowledged: Arc<AtomicUsize>,
+    stop: CancellationToken,
+) -> Vec<(String, SagaId)> {
+    let mut started = Vec::new();
+    for nth in 0.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        let key = format!("{starter}-{nth}");
+        if let Ok(start) = engine.start_saga(order(&key)).await {
+            acknowledged.fetch_add(1, Ordering::SeqCst);
+            started.push((key, start.id));
+        }
+    }
+    started
+}
+
+async fn check(chain: &Chain) {
+    let store = PostgresStore::connect(&chain.url()).await.unwrap();
+    let report = verify(&store, None, None).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_failovers_lose_nothing_that_was_acknowledged() {
+    let mut chain = Chain::new(FAILOVERS);
+    let mut load = Load::on(&chain.url()).await;
+    for nth in 1..=FAILOVERS {
+        let replica = chain.replica(nth);
+        let sql = "ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()";
+        chain.primary.tell(sql).unwrap();
+        load.more(BETWEEN).await;
+        chain.fail_over(replica);
+    }
+    load.more(BETWEEN).await;
+    let ends = load.ends().await;
+    for (key, end) in &ends {
+        assert!(matches!(end, Ok(Status::Completed)), "{key}: {end:?}");
+    }
+    check(&chain).await;
+    eprintln!("{} acknowledged starts, {FAILOVERS} failovers, none is lost", ends.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_has_not_got_is_lost_and_named() {
+    let mut chain = Chain::new(1);
+    let mut load = Load::on(&chain.url()).await;
+    let replica = chain.replica(1);
+    load.more(BETWEEN).await;
+    // From here on it gets nothing any more, as it could be with any asynchronous replica.
+    replica.tell("ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()").unwrap();
+    while chain.primary.tell("SELECT count(*) FROM pg_stat_replication").unwrap().trim() != "0" {
+        sleep(Duration::from_millis(20)).await;
+    }
+    load.more(BETWEEN).await;
+    chain.fail_over(replica);
+    load.more(BETWEEN).await;
+    let ends = load.ends().await;
+    let (mut lost, mut completed) = (Vec::new(), 0);
+    for (key, end) in &ends {
+        match end {
+            Ok(Status::Completed) => completed += 1,
+            Err(Error::NotFound(_)) => lost.push(key),
+            other => assert_eq!(format!("{other:?}"), "", "{key}"),
+        }
+    }
+    check(&chain).await;
+    eprintln!(
+        "{completed} of {} acknowledged starts completed, {} are lost",
+        ends.len(),
+        lost.len()
+    );
+    assert!(lost.len() >= BETWEEN / 2, "{lost:?}");
+    for key in lost {
+        assert!(load.engine.start_saga(order(key)).await.unwrap().created, "{key}");
+    }
+}
