@@ -297,6 +297,7 @@ impl Coordination for MemoryStore {
                     .runs
                     .values()
                     .any(|run| run.owner.is_some() && run.owner != worker),
+                was_away: false,
             }
         })
     }

@@ -276,6 +276,7 @@ impl Coordination for PostgresStore {
                 Box::pin(async move { workers::news(connection, &wanted).await })
             });
             let (mut news, nudged) = news.await?;
+            news.was_away = self.0.database.was_away();
             if nudged.is_empty() {
                 return Ok(news);
             }

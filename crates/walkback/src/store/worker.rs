@@ -33,6 +33,9 @@ pub struct News {
     pub next_call: Option<Timestamp>,
     /// Whether other workers own runs, which may come to this one yet.
     pub others_work: bool,
+    /// Whether the store was out of reach since the last ask. A replica that took over may not have what
+    /// was done last.
+    pub was_away: bool,
 }
 
 /// The number of a worker, random.

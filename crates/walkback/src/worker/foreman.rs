@@ -30,9 +30,6 @@ const LOOK_BEFORE_END: Duration = Duration::from_millis(40);
 const COMPARE: Duration = Duration::from_mins(1);
 /// How long what is not known to a worker may be just on its way to it.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
-/// A worker that looks later than this was held up by its store, which may not be what it was: a replica
-/// that took over may not have what was done last.
-const HELD_UP: Duration = Duration::from_secs(1);
 /// How long bodies' outcomes may take to be committed when the worker leaves, and the worker to sign off:
 /// others take over what was not.
 const LEAVE: Duration = Duration::from_secs(6);
@@ -80,7 +77,7 @@ impl<'a> Foreman<'a> {
             next_call: None,
             others_work: false,
             look_after: LOOK,
-            look_at: worker.engine.clock.now(),
+            look_at: Timestamp::default(),
             undriven: HashSet::new(),
             compare_at: worker.engine.clock.now().plus(COMPARE),
         }
@@ -236,12 +233,11 @@ impl Foreman<'_> {
         let quiet = news.nudged.is_empty()
             && news.next_call == self.next_call
             && news.next_due.is_none_or(|at| at > now);
-        let was_held_up = now.since(self.look_at) > HELD_UP;
         let later = (self.look_after * 2).min(self.worker.look_most);
         self.look_after = if quiet { later } else { LOOK };
         self.look_at = now.plus(self.look_after);
         self.take_in(&news);
-        if self.compare_at <= now || was_held_up && self.undriven.is_empty() {
+        if self.compare_at <= now || news.was_away && self.undriven.is_empty() {
             self.compare().await?;
             let soon = if self.undriven.is_empty() { COMPARE } else { ON_ITS_WAY };
             self.compare_at = now.plus(soon);

@@ -43,6 +43,8 @@ pub(super) struct Database {
     /// Behind a pooler that gives each transaction another session nothing may be prepared: what is
     /// found there under a name may be another process's.
     unprepared: AtomicBool,
+    /// The server was not there, or was none to write to, since this was asked last.
+    was_away: AtomicBool,
     /// Settled when it was reached and its tables are ours.
     ready: OnceCell<()>,
     /// Statements so far, to be counted.
@@ -77,6 +79,7 @@ impl Database {
             tls,
             place: name,
             unprepared: AtomicBool::new(true),
+            was_away: AtomicBool::new(false),
             ready: OnceCell::new(),
             statements: AtomicU64::new(0),
             commits: Default::default(),
@@ -147,6 +150,11 @@ impl Database {
         self.commits.1.fetch_add(runs as u64, Ordering::Relaxed);
     }
 
+    /// Whether the server was away since the last ask.
+    pub(super) fn was_away(&self) -> bool {
+        self.was_away.swap(false, Ordering::Relaxed)
+    }
+
     async fn reach(self: &Arc<Self>) -> Result<Connection, StoreError> {
         let (since, mut pause) = (Instant::now(), PAUSE.0);
         loop {
@@ -169,6 +177,7 @@ impl Database {
                     other => other,
                 });
             }
+            self.was_away.store(true, Ordering::Relaxed);
             if pause == PAUSE.0 {
                 warn!(place = %self.place, error = %refused, "the server is away; waiting for it");
             }
@@ -360,7 +369,10 @@ impl Connection {
         };
         let answer = tokio::time::timeout(STATEMENT, asking).await.map_err(|_| Trouble::Late)?;
         // A server that is none to write to any more is not asked again.
-        if answer.as_ref().err().is_none_or(|error| !away(error)) {
+        let is_away = answer.as_ref().is_err_and(away);
+        if is_away {
+            self.database.was_away.store(true, Ordering::Relaxed);
+        } else {
             self.busy = was_busy;
         }
         Ok(answer?)

@@ -267,7 +267,7 @@ pub(super) async fn news(
     let (next_due, next_call) = (moment(&row, 0)?, moment(&row, 1)?);
     let nudged = if row.try_get(2)? { nudged(connection, wanted.worker).await? } else { vec![] };
     let others_work = row.try_get(3)?;
-    Ok((News { nudged: Vec::new(), next_due, next_call, others_work }, nudged))
+    Ok((News { nudged: Vec::new(), next_due, next_call, others_work, was_away: false }, nudged))
 }
 
 /// The worker knows of these nudges, unless somebody wrote since.

@@ -75,7 +75,8 @@ pub(super) fn news(connection: &Connection, wanted: &Wanted) -> rusqlite::Result
         { news }.query_row(lists, |row| Ok((moment(row, 0)?, moment(row, 1)?)))?;
     // One process works at a time.
     let others_work = false;
-    Ok(News { nudged: nudged(connection, wanted.worker)?, next_due, next_call, others_work })
+    let (nudged, was_away) = (nudged(connection, wanted.worker)?, false);
+    Ok(News { nudged, next_due, next_call, others_work, was_away })
 }
 
 /// How many runs somebody owns.
