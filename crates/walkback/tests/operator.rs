@@ -5,6 +5,8 @@
 
 #[path = "operator/changes.rs"]
 mod changes;
+#[path = "operator/doctor.rs"]
+mod doctor;
 #[path = "operator/editing.rs"]
 mod editing;
 #[path = "operator/hook.rs"]

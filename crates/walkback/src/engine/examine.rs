@@ -46,23 +46,29 @@ impl Engine {
         let (mut overdue, mut lost) = (0_usize, Vec::new());
         for id in self.find_sagas(filter).await? {
             let Some(stored) = self.0.store.load(id).await? else { continue };
-            if stored.owner.is_some() {
-                continue;
-            }
-            let due = stored.head.wake_at.is_some_and(|at| at.plus(OVERDUE) < self.0.clock.now());
-            overdue += usize::from(due);
             let head = stored.head.clone();
+            let is_owned = stored.owner.is_some();
             // One that cannot be folded is named below.
-            lost.extend(self.0.fold(stored).ok().filter(|run| in_limbo(run, &head)).map(|_| id));
+            let Some(run) = self.0.fold(stored).ok().filter(|_| !is_owned) else { continue };
+            // What is due at once is so from its last row on.
+            let due = head.wake_at.map(|at| at.max(run.last_at).plus(OVERDUE));
+            overdue += usize::from(due.is_some_and(|at| at < self.0.clock.now()));
+            if in_limbo(&run, &head) {
+                lost.push(id);
+            }
         }
         found.push(match (workers, overdue) {
             (0, 0) => Finding::good("workers", "none, and nothing is due"),
             (_, 0) => Finding::good("workers", format!("{workers}")),
-            (_, _) => Finding::bad(
+            (0, _) => Finding::bad(
+                "workers",
+                format!("none, and {overdue} due for over a minute: expected `walkback work`"),
+            ),
+            (_, _) => Finding::look(
                 "workers",
                 format!(
-                    "{workers}, and {overdue} sagas are due for over a minute: expected a worker that \
-                     takes them; see `walkback workers` and `walkback list`"
+                    "{workers}, and {overdue} due for over a minute: expected workers that keep up, and \
+                     serve every queue"
                 ),
             ),
         });
