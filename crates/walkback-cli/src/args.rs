@@ -6,8 +6,8 @@ use tracing::level_filters::LevelFilter;
 use crate::cloud::CloudArgs;
 use crate::commands::{
     attention, backup, bench, completions, diff, doctor, explain, ledger, list, migrate, operator,
-    plan, provisioned, prune, resources, run, show, simulate, start, sync, upgrade_check, verify,
-    watch, work,
+    plan, provisioned, prune, resources, restored, run, show, simulate, start, sync, upgrade_check,
+    verify, watch, work,
 };
 
 /// Durable sagas: each completes, walks back until nothing it made is left, or says exactly what
@@ -168,6 +168,10 @@ pub(crate) enum Command {
     /// Bring the tables of the store to the version of this binary.
     #[command(after_long_help = migrate::EXAMPLES)]
     Migrate,
+    /// Say that the store was set back to a backup: every saga in flight parks, and looks first for what
+    /// it did since.
+    #[command(after_long_help = restored::EXAMPLES)]
+    Restored(restored::RestoredArgs),
     /// Measure how fast this machine runs sagas, beside what its disk can do at most.
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),

@@ -29,6 +29,7 @@ pub(crate) mod plan;
 pub(crate) mod provisioned;
 pub(crate) mod prune;
 pub(crate) mod resources;
+pub(crate) mod restored;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod simulate;
@@ -131,6 +132,7 @@ async fn perform(app: &App, command: Command) -> Outcome {
         Command::Simulate(args) => simulate::run(app, args).await,
         Command::Doctor => doctor::run(app).await,
         Command::Migrate => migrate::run(app).await,
+        Command::Restored(args) => restored::run(app, args).await,
         Command::UpgradeCheck => upgrade_check::run(app).await,
         Command::Prune(args) => prune::run(app, args).await,
         Command::Backup(args) => backup::run(app, args).await,

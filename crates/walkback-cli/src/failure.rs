@@ -39,9 +39,10 @@ impl From<Error> for Failure {
         let exit = match &error {
             Error::Mistakes(Mistakes(lines)) => return Self::usage(lines.clone()),
             Error::KeyTaken { .. } | Error::NotFound(_) | Error::Pruned(_) => Exit::Usage,
-            Error::DoesNotFit { .. } | Error::NotTheOwner { .. } | Error::Locked { .. } => {
-                Exit::DoesNotFit
-            }
+            Error::DoesNotFit { .. }
+            | Error::NotTheOwner { .. }
+            | Error::Locked { .. }
+            | Error::StillWorking { .. } => Exit::DoesNotFit,
             Error::Damaged { .. } | Error::Store(_) => Exit::Store,
         };
         Self::new(exit, error.to_string())

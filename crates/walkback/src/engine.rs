@@ -27,6 +27,7 @@ mod locks;
 mod operate;
 mod plan;
 mod prune;
+mod restored;
 mod start;
 mod upgrade;
 mod view;

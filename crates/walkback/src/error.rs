@@ -203,6 +203,12 @@ pub enum Error {
         /// Who holds it by now.
         owner: crate::SagaId,
     },
+    /// Somebody works on the store, and must not while this is done.
+    #[error("{who} works on this store: expected no worker until this has ended")]
+    StillWorking {
+        /// Its process and host.
+        who: String,
+    },
     /// The stored run is damaged.
     #[error("saga {id} in the store is damaged: {why}")]
     Damaged {

@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 
 mod backward;
 mod commands;
+mod doubt;
 mod event;
 mod forward;
 mod hook;
@@ -222,6 +223,7 @@ impl State {
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), Illegal> {
         self.dispatch(at, event).map_err(|why| Illegal { event: format!("{event:?}"), why })?;
         self.rows += 1;
+        self.face_doubts();
         if matches!(self.stuck_step(), None | Some((_, ParkReason::Held))) {
             self.stuck_since = None;
         } else {
@@ -259,6 +261,7 @@ impl State {
             Event::TakenOver => return self.claim_ended(at, true),
             Event::HandedOver => return self.claim_ended(at, false),
             Event::Parked { reason } => return self.run_parked(at, *reason),
+            Event::Restored => return self.restored(at),
             Event::DeadlinePassed => return self.deadline_passed(),
             Event::HoldEnded => return self.hold_ended(),
             Event::HookDelivered { parked, tries } => {

@@ -81,7 +81,7 @@ fn every_promise_holds_whatever_happens() {
 
 /// Every kind and form of event that this world can bring about. Beside these there is only a body
 /// that ignores its time, which needs a thread of its own: `tests/operator/stubborn.rs`.
-const EXPECTED: [&str; 55] = [
+const EXPECTED: [&str; 56] = [
     "abandoned",
     "accepted",
     "cancel_requested",
@@ -98,6 +98,7 @@ const EXPECTED: [&str; 55] = [
     "parked poison",
     "pause_requested",
     "resolved",
+    "restored",
     "resumed edited false",
     "resumed edited true",
     "retry_requested",

@@ -59,6 +59,51 @@ fn a_site_is_provisioned_shown_and_rolled_back() {
     assert_eq!(desk.run(&["verify"]).code, 0);
 }
 
+/// A site that was made after the backup of its store: what becomes of it when the store is set back, and
+/// somebody says `then` of its saga.
+fn set_back(then: &str) -> (Desk, Value) {
+    let desk = Desk::new();
+    let started = desk.run(&["start", "provision", "--input", SITE, "--json"]);
+    let id = started.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(desk.run(&["backup", "copy.db"]).code, 0);
+    assert_eq!(desk.run(&["work", "--until-idle", "--simulate"]).code, 0);
+    assert_eq!(things(&desk), whole());
+    for file in ["walkback.db-wal", "walkback.db-shm"] {
+        std::fs::remove_file(desk.path().join(file)).ok();
+    }
+    std::fs::rename(desk.path().join("copy.db"), desk.path().join("walkback.db")).unwrap();
+    let asked = desk.run(&["restored"]);
+    assert_eq!(
+        (asked.code, &*asked.err),
+        (2, "error: 1 saga would be parked: say --yes to do it\n")
+    );
+    let parked = desk.run(&["restored", "--yes", "--reason", "a burnt disk", "--json"]);
+    assert_eq!((parked.code, parked.json()), (0, json!({"parked": 1})));
+    let needs = desk.run(&["attention"]);
+    assert!(needs.out.contains("set back to a backup"), "{needs:?}");
+    assert_eq!(desk.run(&[then, &id]).code, 0);
+    let work = desk.run(&["work", "--until-idle", "--simulate"]);
+    assert_eq!(work.code, 0, "{work:?}");
+    assert_eq!(desk.run(&["verify"]).code, 0);
+    let saga = desk.run(&["show", &id, "--json"]).json();
+    (desk, saga)
+}
+
+#[test]
+fn what_a_saga_made_since_its_backup_is_adopted() {
+    let (desk, saga) = set_back("resume");
+    assert_eq!(saga["status"], "completed", "{saga}");
+    assert_eq!(things(&desk), whole());
+    assert_eq!(desk.run(&["provisioned", "--json"]).json().as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn what_a_saga_made_since_its_backup_is_taken_back() {
+    let (desk, saga) = set_back("cancel");
+    assert_eq!(saga["status"], "rolled_back", "{saga}");
+    assert_eq!(things(&desk), bare());
+}
+
 /// Steps of `SITE`.
 const STEPS: u64 = 13;
 

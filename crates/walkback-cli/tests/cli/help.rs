@@ -46,6 +46,10 @@ fn help_of_the_command_and_of_every_verb() {
         "simulate",
         "upgrade-check",
         "backup",
+        "doctor",
+        "migrate",
+        "restored",
+        "workers",
         "completions",
     ] {
         insta::assert_snapshot!(verb, help(&[verb, "--help"]));

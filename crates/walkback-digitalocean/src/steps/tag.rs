@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use walkback::{Attempt, Effect, Options, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::{on_account, remove_tag};
 
@@ -39,5 +39,11 @@ impl Step for CreateTag {
     ) -> Result<(), StepError> {
         let [run_tag, _] = attempt.tags();
         remove_tag(&self.cloud.undoing(), &run_tag).await
+    }
+
+    async fn probe(&self, attempt: Attempt, (): ()) -> Result<Probe<Tagged>, StepError> {
+        let [run_tag, _] = attempt.tags();
+        let found = self.cloud.find::<Value>(&format!("/v2/tags/{run_tag}")).await?;
+        Ok(found.map_or(Probe::Absent, |_| Probe::Present(Tagged { run_tag })))
     }
 }

@@ -280,5 +280,9 @@ const fn why_parked(reason: ParkReason) -> &'static str {
         ParkReason::Poison => "its process died again and again while it ran this saga alone",
         ParkReason::NoCapableWorker => "no worker knows all its steps",
         ParkReason::LedgerFull => "its ledger is full: it repeats something too often",
+        ParkReason::Restored => {
+            "the store was set back to a backup, and what it did since is not known: going on, it looks \
+             for that first"
+        }
     }
 }

@@ -325,6 +325,13 @@ impl Inner {
         let layers = [&run.spec.inputs].into_iter().chain(run.state.edits()).chain([set]);
         let members = layers.flat_map(|layer| layer.members().unwrap_or_default());
         let inputs = Json::of(&members.collect::<std::collections::BTreeMap<_, _>>());
+        if run.state.in_doubt() {
+            mistakes.push(
+                "the store was set back, and what the saga did since is not known yet: expected a `resume` \
+                 without edits first"
+                    .to_owned(),
+            );
+        }
         if run.state.turned() {
             mistakes
                 .push("the saga walks back: its inputs are edited only to go forward".to_owned());

@@ -16,7 +16,7 @@ impl State {
         } else {
             self.undoes_first(idx)
         };
-        open && turn && !self.executing() && !self.stands_still()
+        open && turn && !self.executing() && !self.looks_on() && !self.stands_still()
     }
 
     /// Whether what step `idx` made under old data is undone before it is executed again.

@@ -94,9 +94,7 @@ impl State {
             Forward::Idle => {
                 self.command_begin(idx, self.starts_at().unwrap_or_default(), commands);
             }
-            Forward::RetryAt(at) if self.may_probe(idx) => {
-                commands.push(Command::Probe { step: idx, not_before: *at });
-            }
+            Forward::RetryAt(_) if self.may_probe(idx) => commands.extend(self.command_probe(idx)),
             Forward::RetryAt(_) if step.must_look => {
                 commands.push(Command::ParkStep { step: idx, reason: ParkReason::UnknownOutcome });
             }
@@ -105,6 +103,15 @@ impl State {
             }
             Forward::Awaiting(wait) => self.command_awaiting(idx, wait, commands),
             _ => {}
+        }
+    }
+
+    fn command_probe(&self, step: StepIdx) -> Option<Command> {
+        match self.steps[step].forward {
+            Forward::RetryAt(not_before) if self.may_probe(step) => {
+                Some(Command::Probe { step, not_before })
+            }
+            _ => None,
         }
     }
 
@@ -134,6 +141,11 @@ impl State {
     }
 
     fn commands_backward(&self, commands: &mut Vec<Command>) {
+        if self.looks_on() {
+            let frontier = self.looking_frontier().into_iter();
+            commands.extend(frontier.filter_map(|step| self.command_probe(step)));
+            return;
+        }
         for step in self.backward_frontier() {
             self.command_undo(step, commands);
         }

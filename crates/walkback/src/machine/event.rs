@@ -63,6 +63,8 @@ pub enum Event {
         #[serde(rename = "why")]
         reason: ParkReason,
     },
+    /// Somebody says that the store was set back to a backup: what the run did since is not known.
+    Restored,
     /// The deadline has passed.
     DeadlinePassed,
     /// Nobody used the time of the hold.
@@ -115,6 +117,7 @@ impl Event {
             Self::HandedOver => "handed_over",
             Self::Parked { .. } => "parked",
             Self::StepParked { .. } => "step_parked",
+            Self::Restored => "restored",
             Self::DeadlinePassed => "deadline_passed",
             Self::HoldEnded => "hold_ended",
             Self::CancelRequested => "cancel_requested",
@@ -285,6 +288,8 @@ pub enum ParkReason {
     NoCapableWorker,
     /// The ledger has reached its limit.
     LedgerFull,
+    /// The store was set back to a backup, and what the run did since is not known.
+    Restored,
 }
 
 impl fmt::Display for ParkReason {
@@ -301,6 +306,7 @@ impl fmt::Display for ParkReason {
             Self::Poison => "poison",
             Self::NoCapableWorker => "no_capable_worker",
             Self::LedgerFull => "ledger_full",
+            Self::Restored => "restored",
         })
     }
 }

@@ -43,6 +43,7 @@ impl State {
         }
         step.attempts = attempt;
         step.started_at.get_or_insert(at);
+        step.doubted = None;
         step.forward = Forward::Running;
         Ok(())
     }
@@ -86,6 +87,7 @@ impl State {
         step.output = Some(output.clone());
         step.must_look = false;
         step.superseded = false;
+        step.doubted = None;
         step.error = None;
         step.finished_at = Some(at);
         self.deaths = 0;
@@ -171,9 +173,9 @@ impl State {
         let step = &self.steps[idx];
         matches!(step.forward, Forward::RetryAt(_))
             && step.must_look
-            && self.plan.facts(idx).probe
+            && self.can_look(idx)
             && step.undo == Undo::Idle
-            && !self.turned()
+            && (!self.turned() || self.looks_on())
             && !self.stands_still()
     }
 
@@ -182,6 +184,10 @@ impl State {
             return Err("the step is not to be probed now");
         }
         let (repeatable, rows) = (self.plan.facts(idx).repeatable, self.rows + 1);
+        if finding == Finding::Absent {
+            self.nothing_behind(idx);
+        }
+        let turned = self.turned();
         let step = &mut self.steps[idx];
         step.must_look = matches!(finding, Finding::AbsentTooSoon(_));
         match finding {
@@ -189,7 +195,7 @@ impl State {
             Finding::CannotTell if !repeatable => {
                 step.forward = Forward::Parked(ParkReason::UnknownOutcome);
             }
-            _ if step.superseded => step.open_round(rows),
+            _ if step.superseded && !turned => step.open_round(rows),
             _ => step.forward = Forward::RetryAt(at),
         }
         Ok(())

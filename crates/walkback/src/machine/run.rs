@@ -82,8 +82,8 @@ impl State {
                 self.turn(Reason::Cancelled);
             }
             Event::PauseRequested => self.paused = Some(at),
-            Event::Resumed { set: Some(_) } if self.turned() => {
-                return Err("edits are for going forward");
+            Event::Resumed { set: Some(_) } if self.turned() || self.in_doubt() => {
+                return Err("edits are for going forward, with nothing in doubt");
             }
             Event::Resumed { set } => self.resume(at, set.as_ref()),
             Event::RetryRequested { step } => self.retry(at, *step),

@@ -130,6 +130,9 @@ pub(crate) struct StepState {
     pub(crate) must_look: bool,
     /// Since when the newest unknown outcome is unknown: from then on the settle delay counts.
     pub(crate) unknown_since: Option<Timestamp>,
+    /// Since when it is in doubt whether it was begun, or begun again in a later round: since the store
+    /// was set back.
+    pub(crate) doubted: Option<Timestamp>,
     /// The round's data was edited after it may have made something: that is undone first or, where
     /// there is no undo, looked for (rule S12).
     pub(crate) superseded: bool,
@@ -180,6 +183,11 @@ impl StepState {
         self.forward != Forward::Idle
     }
 
+    /// Whether it may have been begun, though no row says so.
+    pub(crate) fn in_doubt(&self) -> bool {
+        self.doubted.is_some() && !self.begun()
+    }
+
     pub(crate) fn abandoned(&self) -> bool {
         self.undo == Undo::Abandoned
     }
@@ -205,6 +213,7 @@ impl StepState {
             attempts: self.attempts,
             undo_attempts: self.undo_attempts,
             started_at: self.started_at,
+            doubted: self.doubted,
             ..Self::default()
         };
     }

@@ -11,6 +11,7 @@ use crate::machine::{
 use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
+mod doubt;
 mod edges;
 mod hook;
 mod limits;

@@ -11,7 +11,9 @@ impl State {
 
     /// Whether everything is undone that will be, and no body is left.
     pub(super) fn walked_back(&self) -> bool {
-        !self.body_under_way() && (0..self.steps.len()).all(|idx| self.behind_us(idx))
+        !self.body_under_way()
+            && !self.in_doubt()
+            && (0..self.steps.len()).all(|idx| self.behind_us(idx))
     }
 
     /// Whether step `idx` made, or may have made, something that has an undo.
@@ -41,8 +43,13 @@ impl State {
 
     /// The steps that may be under way now: what precedes them is done and they are not.
     pub(super) fn forward_frontier(&self) -> Vec<StepIdx> {
+        self.frontier_beyond(&|idx| self.steps[idx].passed())
+    }
+
+    /// The first steps that are not `over`, on every way forward.
+    pub(super) fn frontier_beyond(&self, over: &impl Fn(StepIdx) -> bool) -> Vec<StepIdx> {
         let mut frontier = Vec::new();
-        reach(self.plan.root(), false, &|idx| self.steps[idx].passed(), &mut frontier);
+        reach(self.plan.root(), false, over, &mut frontier);
         frontier
     }
 
@@ -63,7 +70,7 @@ impl State {
         if let Some(hold) = &self.held {
             return Some((hold.step, ParkReason::Held));
         }
-        if self.body_under_way() {
+        if self.body_under_way() || self.looks_on() {
             return None;
         }
         let mut parked = None;
@@ -85,11 +92,13 @@ impl State {
         (0..self.steps.len()).any(|idx| self.pivot_begun(idx))
     }
 
-    /// Whether step `idx` is a pivot, was begun, and is not over without having made anything.
+    /// Whether step `idx` is a pivot, was or may have been begun, and is not over without having made
+    /// anything.
     fn pivot_begun(&self, idx: StepIdx) -> bool {
         let step = &self.steps[idx];
         let over = matches!(step.forward, Forward::Failed | Forward::Skipped);
-        self.plan.facts(idx).pivot && step.begun() && !(over && step.made() == Made::Nothing)
+        let begun = step.begun() || step.in_doubt();
+        self.plan.facts(idx).pivot && begun && !(over && step.made() == Made::Nothing)
     }
 
     /// Why the run cannot turn when step `idx` has failed for good with this effect, if it cannot

@@ -28,7 +28,7 @@ use records::CloudRecords;
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Mutex<Kept>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Kept {
     runs: BTreeMap<SagaId, KeptRun>,
     keys: HashMap<String, SagaId>,
@@ -39,7 +39,7 @@ struct Kept {
     workers: Vec<(WorkerId, WorkerInfo)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeptRun {
     run: StoredRun,
     owner: Option<WorkerId>,
@@ -55,6 +55,19 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What it holds now, as a store of its own.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn backup(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// Holds from now on what `backup` holds.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_back(&self, backup: &Self) {
+        let held = backup.lock().clone();
+        *self.lock() = held;
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -291,6 +291,8 @@ suite! { $
         a_row_parked_poison_comes_back
         a_row_parked_no_capable_worker_comes_back
         a_row_parked_ledger_full_comes_back
+        a_row_parked_restored_comes_back
+        a_row_restored_comes_back
         a_row_hook_delivered_comes_back
         a_row_hook_failed_comes_back;
     changes:

@@ -23,6 +23,7 @@ use crate::verify::{Report, verify};
 use crate::worker::{LOOK_AGAIN, Until, WAIT_FOR_CAPABLE};
 use crate::{Engine, Registry, SagaId};
 
+mod backup;
 mod people;
 mod process;
 mod rival;
@@ -33,7 +34,7 @@ use process::{Pager, Process, Skewed, Weather};
 /// Workers at a time.
 const WORKERS: usize = 3;
 /// Rounds in which people settle what is left, before it counts as limbo.
-const ROUNDS: u32 = 80;
+const ROUNDS: u32 = 160;
 
 /// What a simulation went through.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +62,10 @@ struct Scene {
     world: World,
     clock: VirtualClock,
     store: Arc<dyn Store>,
+    memory: MemoryStore,
+    backup: Option<MemoryStore>,
+    /// Whether the store was set back to its backup.
+    set_back: bool,
     processes: Vec<Process>,
     /// Dead or stopped, and not yet known to be so by the others.
     missing: Vec<Arc<Faults>>,
@@ -94,6 +99,7 @@ impl Scene {
         let mut chance = Chance::new(seed);
         let steps = shape::Shape::draw(&mut chance);
         let weather = Weather::draw(&mut chance, &steps);
+        let memory = MemoryStore::new();
         let unknown = chance.once_in(60).then(|| steps.any(&mut chance)).flatten();
         Self {
             steps,
@@ -104,7 +110,10 @@ impl Scene {
             planted,
             world: World::new(),
             clock: VirtualClock::new(),
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(memory.clone()),
+            memory,
+            backup: None,
+            set_back: false,
             processes: Vec::new(),
             missing: Vec::new(),
             cancelled: false,
@@ -176,12 +185,13 @@ impl Scene {
 
     /// Something happens: to a process, or because somebody asks for it.
     async fn happen(&mut self, engine: &Engine, id: SagaId) -> Result<(), String> {
-        match self.chance.below(11) {
+        match self.chance.below(12) {
             0 | 1 => self.kill(),
             2 => self.stop(),
             3 => self.go_on(),
             4 | 5 => self.notice().await?,
             6 => self.hand_over(),
+            7 => self.back_up_or_set_back(engine).await?,
             _ => self.ask_anything(engine, id).await?,
         }
         self.replace()
@@ -248,6 +258,7 @@ impl Scene {
     async fn ask_anything(&mut self, engine: &Engine, id: SagaId) -> Result<(), String> {
         let saga = engine.show_saga(id).await.map_err(words)?;
         let operation = people::anything(&mut self.chance, &saga);
+        let operation = self.known_to_a_backup(operation);
         self.ask(engine, id, &operation).await
     }
 
@@ -324,18 +335,25 @@ impl Scene {
 
     /// The world holds what the status says, and the oracle finds nothing.
     async fn judge(&mut self, engine: &Engine, saga: &SagaView) -> Result<(), String> {
-        let record = std::io::Cursor::new(self.world.record().into_bytes());
-        let report: Report =
-            verify(&*self.store, None, Some(Box::new(record))).await.map_err(words)?;
+        let record = Box::new(std::io::Cursor::new(self.world.record().into_bytes()));
+        // A store that was set back knows less than the record outside.
+        let record = (!self.set_back).then_some(record as _);
+        let report: Report = verify(&*self.store, None, record).await.map_err(words)?;
         if !report.is_clean() {
             return Err(format!("{report}\n{}\n{}", self.told(saga.id).await, self.world.record()));
         }
         let mut by: Vec<Option<By>> = vec![None; self.steps.len()];
+        // What was done before the store was set back may be gone since.
+        let mut is_lasting = !self.set_back;
         for row in engine.ledger(saga.id, 0).await.map_err(words)? {
             let event = row.event().map_err(words)?;
-            if let Event::StepCompleted { step, by: who, .. } = &event {
+            is_lasting |= event == Event::Restored;
+            if let Event::StepCompleted { step, by: who, .. } = &event
+                && is_lasting
+            {
                 by[*step] = Some(*who);
             }
+
             self.found.covered.insert(name_of(&event));
             self.found.rows.push(format!("{} {} {event:?}", row.at, row.fence));
         }

@@ -1,6 +1,6 @@
 //! I9 to I14 as the ledger records them: what starts when, how often, and what is undone.
 
-use crate::machine::{Event, Status, Then};
+use crate::machine::{Event, Finding, Status, Then};
 use crate::plan::StepIdx;
 use crate::verify::track::{Track, Undone};
 use crate::verify::{Case, Report};
@@ -92,7 +92,7 @@ impl Walk<'_, '_> {
         if let Some(other) = self.tracks.iter().position(|track| track.execute.under_way) {
             self.found("I13", format!("step {step} was undone beside the execute of step {other}"));
         }
-        if !track.made {
+        if !track.may_have_made() {
             self.found("I12", format!("step {step} was undone but made nothing"));
         }
         let open = |idx: &StepIdx| {
@@ -119,6 +119,15 @@ impl Walk<'_, '_> {
                         track.let_go_on(false);
                         track.reopen();
                     }
+                }
+            }
+            Event::Restored if !self.turned => {
+                let open = self.tracks.iter_mut().filter(|track| !track.passed);
+                open.for_each(|track| track.doubted = true);
+            }
+            Event::StepProbed { step, finding: Finding::Absent } => {
+                for (idx, track) in self.tracks.iter_mut().enumerate() {
+                    track.doubted &= !self.before[idx].contains(step);
                 }
             }
             Event::HoldEnded

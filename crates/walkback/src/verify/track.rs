@@ -26,6 +26,7 @@ pub(super) struct Body {
 
 /// What is known of one step.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact, whatever the others are")]
 pub(super) struct Track {
     pub(super) execute: Body,
     pub(super) compensate: Body,
@@ -34,6 +35,8 @@ pub(super) struct Track {
     /// Put something out, or may have done something unheard.
     pub(super) made: bool,
     pub(super) undone: Option<Undone>,
+    /// Whether it was begun is not known, since the store was set back.
+    pub(super) doubted: bool,
     /// Its data was edited after it began, and it was not done.
     edited: bool,
 }
@@ -80,7 +83,12 @@ impl Body {
 impl Track {
     /// Whether the walk back has to undo it.
     pub(super) fn needs_undo(&self, facts: Facts) -> bool {
-        facts.undo && self.made
+        facts.undo && self.may_have_made()
+    }
+
+    /// Whether it made something, or may have.
+    pub(super) fn may_have_made(&self) -> bool {
+        self.made || self.doubted
     }
 
     pub(super) fn claim_ended(&mut self) {
@@ -104,13 +112,17 @@ impl Track {
     fn open_round(&mut self) {
         self.execute.open_round();
         self.compensate.open_round();
-        *self = Self { execute: self.execute, compensate: self.compensate, ..Self::default() };
+        let Self { execute, compensate, doubted, .. } = *self;
+        *self = Self { execute, compensate, doubted, ..Self::default() };
     }
 
     /// Takes in an event of this step; `turned` is whether the run walks back.
     pub(super) fn take_in(&mut self, event: &Event, turned: bool) {
         match event {
-            Event::StepStarted { .. } => self.execute.begin(),
+            Event::StepStarted { .. } => {
+                self.execute.begin();
+                self.made |= std::mem::take(&mut self.doubted);
+            }
             Event::StepCompleted { .. } => {
                 self.execute.under_way = false;
                 self.passed = true;

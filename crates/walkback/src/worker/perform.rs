@@ -76,6 +76,7 @@ pub(super) struct Performance {
     stop: CancellationToken,
     threads: TaskTracker,
     phase: Phase,
+    has_probe: bool,
     /// Whether the code still has the undo that it had when the run was accepted.
     has_undo: bool,
 }
@@ -125,6 +126,7 @@ impl Performance {
             stop,
             threads,
             phase: start.phase,
+            has_probe: step.has_probe(run.state.plan().step(start.step)),
             has_undo: step.has_undo(run.state.plan().step(start.step)),
         }
     }
@@ -147,6 +149,11 @@ impl Performance {
         let time = Time { limit: self.limit, stop: self.stop, threads: self.threads };
         match self.phase {
             Phase::Execute => Outcome::Executed(time.limit(step.execute(attempt, context)).await),
+            // What changes nothing is done to see what it comes to.
+            Phase::Probe if !self.has_probe => {
+                let done = time.limit(step.execute(attempt, context)).await;
+                Outcome::Probed(done.map(Probe::Present))
+            }
             Phase::Probe => Outcome::Probed(time.limit(step.probe(attempt, context)).await),
             Phase::Compensate if !self.has_undo => {
                 let error =

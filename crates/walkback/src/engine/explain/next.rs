@@ -43,10 +43,10 @@ fn remedies(
 ) -> &'static [&'static str] {
     use ParkReason::{
         BehindPivot, BodyStillRunning, CannotDecode, Held, LedgerFull, NoCapableWorker, Paused,
-        PivotUnknown, Poison, UndoHalted, UnknownOutcome,
+        PivotUnknown, Poison, Restored, UndoHalted, UnknownOutcome,
     };
     match (parked, waits_for, status) {
-        (Some(Paused | LedgerFull | Poison | BodyStillRunning | CannotDecode), _, _) => {
+        (Some(Paused | LedgerFull | Poison | BodyStillRunning | CannotDecode | Restored), _, _) => {
             &["resume", "cancel"]
         }
         (Some(Held), _, _) => &["retry", "cancel", "hold"],

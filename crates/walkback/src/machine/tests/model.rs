@@ -75,7 +75,7 @@ impl Model for Explorer {
 
 /// What is explored: sagas of so many steps, and what may go wrong in each. Each row gets its share
 /// of the states that are wanted.
-const ROWS: [(usize, Budget); 9] = [
+const ROWS: [(usize, Budget); 11] = [
     (1, budget(1, 2, 1, 1)),
     (2, budget(2, 0, 0, 0)),
     (3, budget(0, 0, 0, 0)),
@@ -85,6 +85,8 @@ const ROWS: [(usize, Budget); 9] = [
     (3, budget(0, 1, 0, 0)),
     (4, budget(0, 0, 0, 0)),
     (2, budget(1, 1, 1, 0)),
+    (2, budget(1, 0, 0, 1)),
+    (3, budget(0, 0, 0, 1)),
 ];
 
 const fn budget(claims: u8, people: u8, waits: u8, stops: u8) -> Budget {

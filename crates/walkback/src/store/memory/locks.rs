@@ -10,7 +10,7 @@ use crate::store::{Holder, Locks};
 type Runs = BTreeMap<SagaId, KeptRun>;
 
 /// By key and run: the lock, and whether it is held or waited for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KeptLocks(BTreeMap<(String, SagaId), (Lock, bool)>);
 
 impl KeptLocks {

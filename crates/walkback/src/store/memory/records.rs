@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 type Key = (String, String, String);
 
 /// Both tables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CloudRecords {
     provisioned: Vec<Provisioned>,
     resources: BTreeMap<Key, Resource>,

@@ -135,4 +135,6 @@ kinds! {
     a_row_parked_poison_comes_back: parked(ParkReason::Poison);
     a_row_parked_no_capable_worker_comes_back: parked(ParkReason::NoCapableWorker);
     a_row_parked_ledger_full_comes_back: parked(ParkReason::LedgerFull);
+    a_row_parked_restored_comes_back: parked(ParkReason::Restored);
+    a_row_restored_comes_back: Event::Restored;
 }

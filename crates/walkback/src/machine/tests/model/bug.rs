@@ -32,11 +32,13 @@ pub(super) enum Bug {
     HoldSkipped,
     PivotUnmarked,
     HaltIgnored,
+    SetBackForgotten,
+    DoubtsForgotten,
 }
 
 impl Bug {
     /// Each bug, and the promise that it breaks first.
-    pub(super) const ALL: [(Self, &str); 19] = [
+    pub(super) const ALL: [(Self, &str); 21] = [
         (Self::UnknownRecordedAsClean, ROLLED_BACK),
         (Self::UndoBesideALivingExecute, "I13: no undo beside an execute"),
         (Self::UndoneInTheOrderOfTheList, "S7: the walk back is the reverse of the structure"),
@@ -56,6 +58,8 @@ impl Bug {
         (Self::HoldSkipped, "S6: nothing ends undone without a reason"),
         (Self::PivotUnmarked, "S10: behind a pivot nothing turns"),
         (Self::HaltIgnored, ROLLED_BACK),
+        (Self::SetBackForgotten, "S9: nothing starts in a paused run"),
+        (Self::DoubtsForgotten, ROLLED_BACK),
     ];
 
     /// What an engine with this bug does where the machine says `command`.
@@ -138,7 +142,11 @@ impl Bug {
             }
             (Self::CancelForgotten, Event::CancelRequested)
             | (Self::PauseForgotten, Event::PauseRequested)
-            | (Self::TakeoverForgotten, Event::TakenOver) => vec![],
+            | (Self::TakeoverForgotten, Event::TakenOver)
+            | (Self::SetBackForgotten, Event::Restored) => vec![],
+            (Self::DoubtsForgotten, Event::Restored) => {
+                vec![Event::Parked { reason: ParkReason::Restored }]
+            }
             (Self::TakeoverCountsAsSuccess, Event::TakenOver) => {
                 living(node).map(|step| success(step, By::Execute)).collect()
             }

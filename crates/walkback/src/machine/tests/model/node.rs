@@ -71,7 +71,10 @@ impl Node {
         let event = &action.event;
         let round = subject(event).map_or(0, |step| self.round(step));
         if self.saga.status() != Status::RolledBack {
-            next.world.observe(shape, event, action.far, round);
+            match event {
+                Event::Restored => next.world.set_back(action.far, |step| self.round(step)),
+                event => next.world.observe(shape, event, action.far, round),
+            }
         }
         let told = bug.map_or_else(|| vec![event.clone()], |bug| bug.told(self, event));
         for event in told {
@@ -272,6 +275,7 @@ impl Actions<'_> {
             };
             self.add(Event::Parked { reason }, 0, Cost::Stop);
         }
+        self.set_back();
         for command in self.node.saga.commands() {
             if let Command::Execute { step, .. } | Command::Compensate { step, .. } = command {
                 let reason = ParkReason::CannotDecode;
@@ -280,12 +284,33 @@ impl Actions<'_> {
         }
     }
 
+    /// The store is set back, whatever was done since: of what is not done each beginning.
+    fn set_back(&mut self) {
+        let (saga, len) = (&self.node.saga, self.shape.len());
+        let ended =
+            matches!(saga.status(), Status::Completed | Status::Failed | Status::RolledBack);
+        if ended || self.node.world.any_alive() {
+            return;
+        }
+        let open = |step: StepIdx| !saga.turned() && !saga.step(step).passed();
+        let begins = |far: u8| {
+            let done = |step: StepIdx| !open(step) || far & 1 << step != 0;
+            let follows = |step: StepIdx| {
+                (0..len).all(|first| !self.shape.precedes(first, step) || done(first))
+            };
+            (0..len).all(|step| far & 1 << step == 0 || open(step) && follows(step))
+        };
+        for far in (0..1 << len).filter(|far| begins(*far)).collect::<Vec<u8>>() {
+            self.add(Event::Restored, far, Cost::Stop);
+        }
+    }
+
     fn people(&mut self) {
         let steps = 0..self.shape.len();
         self.ask(&Request::Cancel, Event::CancelRequested);
         self.ask(&Request::Pause, Event::PauseRequested);
         self.ask(&Request::Resume, Event::Resumed { set: None });
-        if !self.node.saga.turned() {
+        if !self.node.saga.turned() && !self.node.saga.in_doubt() {
             self.ask(&Request::Resume, Event::Resumed { set: Some(Json::empty_object()) });
         }
         self.ask(&Request::Retry(None), Event::RetryRequested { step: None });

@@ -56,10 +56,19 @@ pub(super) struct Site {
     awaits: bool,
     /// What it needs before it begins is the run's.
     locked: bool,
+    /// The store was set back, and it may have been done since.
+    doubted: bool,
     /// Its data was edited, so that it may be undone going forward.
     edited: bool,
     /// Executions that what happened so far pays for, at most two in advance (promise I10).
     credit: u8,
+}
+
+impl Site {
+    /// Whether what it made, or may have, is to be taken back.
+    fn owed(&self) -> bool {
+        self.owes || self.doubted
+    }
 }
 
 /// Everything outside the machine.
@@ -157,6 +166,22 @@ impl World {
         }
     }
 
+    /// The store was set back; since then the steps in `far`, one bit each, were done, each under the key
+    /// of its round.
+    pub(super) fn set_back(&mut self, far: u8, round: impl Fn(StepIdx) -> usize) {
+        self.stopped = true;
+        for (step, site) in self.sites.iter_mut().enumerate().filter(|(_, site)| !site.done) {
+            if self.turned {
+                continue;
+            }
+            site.doubted = true;
+            site.unlooked = true;
+            if far & 1 << step != 0 {
+                site.effects[round(step)] = 1;
+            }
+        }
+    }
+
     fn started(&mut self, shape: &Shape, step: StepIdx, round: usize) {
         let kind = shape.kinds[step];
         let preceding_done =
@@ -177,6 +202,7 @@ impl World {
         self.demand(paid, "I10: every execution is accounted for");
         let site = &mut self.sites[step];
         site.credit = site.credit.saturating_sub(1);
+        site.owes |= std::mem::take(&mut site.doubted);
         site.live = Live::Execute;
         site.unlooked &= !site.told;
         site.key = round;
@@ -246,17 +272,22 @@ impl World {
             Finding::Absent | Finding::CannotTell => {}
         }
         site.unlooked = false;
+        for other in (0..shape.len()).filter(|_| finding == Finding::Absent) {
+            if shape.precedes(step, other) && std::mem::take(&mut self.sites[other].doubted) {
+                self.sites[other].unlooked = false;
+            }
+        }
     }
 
     fn undo_started(&mut self, shape: &Shape, step: StepIdx, round: usize) {
         let waits_for = |other: &StepIdx| {
             let site = &self.sites[*other];
-            let open = site.owes && shape.kinds[*other].undo() && site.ended == Ended::Open;
+            let open = site.owed() && shape.kinds[*other].undo() && site.ended == Ended::Open;
             shape.precedes(step, *other) && open
         };
         let in_order = !(0..shape.len()).any(|other| waits_for(&other));
         let site = &self.sites[step];
-        let (asked, owed) = (self.turned || site.edited, site.owes && site.ended == Ended::Open);
+        let (asked, owed) = (self.turned || site.edited, site.owed() && site.ended == Ended::Open);
         let alone = site.live == Live::None;
         self.demand(!self.any(Live::Execute), "I13: no undo beside an execute");
         self.demand(in_order, "S7: the walk back is the reverse of the structure");
@@ -275,7 +306,8 @@ impl World {
             site.live = Live::None;
             site.ended = Ended::Undone;
         } else {
-            *site = Site { effects: site.effects, credit: 1, ..Site::default() };
+            let (effects, doubted) = (site.effects, site.doubted);
+            *site = Site { effects, doubted, unlooked: doubted, credit: 1, ..Site::default() };
         }
     }
 
@@ -377,7 +409,8 @@ impl World {
         let sites = || shape.kinds.iter().zip(&self.sites).enumerate();
         let there = |site: &Site| site.effects.iter().any(|count| *count > 0);
         let left = |site: &Site| matches!(site.ended, Ended::Residue | Ended::Abandoned);
-        let open = |kind: &Kind, site: &Site| kind.undo() && site.owes && site.ended == Ended::Open;
+        let open =
+            |kind: &Kind, site: &Site| kind.undo() && site.owed() && site.ended == Ended::Open;
         let done = |(_, (kind, site)): (usize, (&Kind, &Site))| {
             site.done && (site.skipped || kind.waits() || there(site))
         };
