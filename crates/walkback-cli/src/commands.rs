@@ -64,7 +64,10 @@ impl App {
     /// # Errors
     /// If the store cannot be used.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        store::open(&self.place, self.registry()?)
+        let account = self.account()?;
+        let engine = store::open(&self.place, registry_of(&account))?;
+        account.share_budget(engine.shared_store());
+        Ok(engine)
     }
 
     /// The steps and kinds of this binary.
@@ -72,7 +75,7 @@ impl App {
     /// # Errors
     /// If what is said of the account is wrong.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
-        Ok(walkback_digitalocean::sagas::add(Registry::with_builtins(), &self.account()?))
+        Ok(registry_of(&self.account()?))
     }
 
     /// Whether it is said which account that is.
@@ -87,6 +90,10 @@ impl App {
     pub(crate) fn account(&self) -> Result<Client, Failure> {
         self.cloud.client(&self.place)
     }
+}
+
+fn registry_of(account: &Client) -> Registry {
+    walkback_digitalocean::sagas::add(Registry::with_builtins(), account)
 }
 
 /// Does what the command line says, until it is done or somebody interrupts.

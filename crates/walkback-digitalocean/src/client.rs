@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::debug;
 use walkback::clock::{Clock, SystemClock};
+use walkback::store::Store;
 
 mod budget;
 mod error;
@@ -64,6 +65,13 @@ impl Client {
     pub fn hurrying(&self, hurry: u32) -> Self {
         let hurry = hurry.max(1);
         Self { hurry, budget: Arc::new(self.budget.hurrying(hurry)), ..self.clone() }
+    }
+
+    /// Shares the rate budget with every process that uses this account and this store.
+    pub fn share_budget(&self, store: Arc<dyn Store>) {
+        if let Some(account) = self.transport.account() {
+            self.budget.share(store, account);
+        }
     }
 
     /// When to look again at something that is being made or removed.
@@ -193,7 +201,9 @@ impl Client {
         let request = Request { method, path: path.to_owned(), body };
         let answer = self.transport.send(request).await;
         let answer = answer.map_err(|error| ApiError::not_answered(method, path, error))?;
-        self.budget.learn(&answer);
+        if let Some(wait) = self.budget.learn(&answer) {
+            self.budget.refused(wait).await;
+        }
         debug!(%method, path, status = answer.status, request_id = answer.request_id, "called");
         if !(200..300).contains(&answer.status) {
             return Err(ApiError::of_answer(method, path, &answer));

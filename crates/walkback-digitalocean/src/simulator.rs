@@ -377,4 +377,8 @@ impl Transport for Access {
             answer
         })
     }
+
+    fn account(&self) -> Option<String> {
+        Some(format!("simulated:{}", self.token))
+    }
 }

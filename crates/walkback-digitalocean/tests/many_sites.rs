@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use walkback::clock::Clock;
 use walkback::engine::Enlistment;
+use walkback::store::Store;
 use walkback::testing::VirtualClock;
 use walkback::worker::Until;
 use walkback::{Engine, MemoryStore, Order, Registry, Status};
@@ -57,4 +58,37 @@ async fn a_hundred_sites_at_once_keep_to_the_rate_limits() {
     assert!(refused * 100 <= calls, "{refused} of {calls} calls were one too many");
     let report = walkback::verify::verify(engine.store(), None, None).await.unwrap();
     assert!(report.is_clean(), "{report}");
+}
+
+/// Three processes with an account and a store of their own each, or one store; how many of their calls were
+/// one too many.
+async fn three_processes(shared: bool) -> u64 {
+    let clock = VirtualClock::new();
+    let cloud = Simulator::new(Arc::new(clock));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let process = || {
+        let client = Client::over(cloud.token("ours"), Arc::new(clock));
+        if shared {
+            client.share_budget(Arc::clone(&store));
+        }
+        async move {
+            let until = clock.now().plus(Duration::from_mins(10));
+            while clock.now() < until {
+                if client.get::<serde_json::Value>("/v2/account").await.is_err() {
+                    // Who is refused, or would have to wait too long, comes again.
+                    clock.sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    };
+    tokio::join!(process(), process(), process());
+    let calls = cloud.calls();
+    assert!(calls > 1_700, "only {calls} calls in ten minutes");
+    cloud.refused()
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_share_a_store_share_the_rate() {
+    assert!(three_processes(false).await > 0);
+    assert_eq!(three_processes(true).await, 0);
 }

@@ -149,6 +149,11 @@ impl Engine {
         &*self.0.store
     }
 
+    /// The store, for whoever shares something through it: the budget of a provider's account.
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
+    }
+
     /// Makes this process a worker, or says who is one.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::machine::{Lock, Status};
 use crate::plan::{Plan, StepIdx};
 use crate::time::Timestamp;
 
+mod budget;
 mod finding;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -28,6 +29,8 @@ mod postgres;
 mod sqlite;
 mod worker;
 
+pub(crate) use budget::Bucket;
+pub use budget::{Booking, Turn};
 pub use finding::{Finding, Grade};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
@@ -104,6 +107,9 @@ pub trait Coordination: Send + Sync {
 
     /// The runs for which the hook is to be called, and when, the soonest first; as many as `limit`.
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>>;
+
+    /// Books calls at the expense of a budget that all processes share.
+    fn book(&self, booking: Booking) -> Answer<'_, Turn>;
 
     /// Who works here, as far as is known.
     fn workers(&self) -> Answer<'_, Vec<WorkerSeen>>;

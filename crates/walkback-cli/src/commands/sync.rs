@@ -45,7 +45,9 @@ pub(crate) async fn run(app: &App, args: SyncArgs) -> Outcome {
 
 async fn once(app: &App, engine: &Engine) -> Outcome {
     // A simulated account is read anew: another process may have changed its file.
-    let found = inventory::survey(&app.account()?, &SystemClock).await;
+    let account = app.account()?;
+    account.share_budget(engine.shared_store());
+    let found = inventory::survey(&account, &SystemClock).await;
     let found =
         found.map_err(|error| Failure::new(Exit::Store, format!("nothing is synced: {error}")))?;
     for (kind, error) in &found.not_allowed {

@@ -1,10 +1,12 @@
-//! One rate budget for all calls of a token. The API allows 250 in any minute and 5,000 in any hour;
+//! One rate budget for all calls of a token, whichever processes make them. The API allows 250 in any minute and 5,000 in any hour;
 //! calls of an undo go first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
 use walkback::clock::Clock;
+use walkback::store::{Booking, Store, Turn};
 use walkback::time::Timestamp;
 
 use crate::client::Answer;
@@ -26,6 +28,8 @@ pub struct Budget {
     clock: Arc<dyn Clock>,
     per_second: f64,
     state: Mutex<State>,
+    /// Where other processes book, and by which name.
+    shared: OnceLock<(Arc<dyn Store>, String)>,
 }
 
 struct State {
@@ -42,7 +46,8 @@ impl Budget {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let at = clock.now();
         let state = State { calls: BURST, at, not_before: Timestamp::default(), hour: None };
-        Self { clock, per_second: PER_SECOND, state: Mutex::new(state) }
+        let (state, shared) = (Mutex::new(state), OnceLock::new());
+        Self { clock, per_second: PER_SECOND, state, shared }
     }
 
     /// A full one of an account whose time passes so much faster.
@@ -57,6 +62,14 @@ impl Budget {
     /// How long it would be, if that is too long to stand in line for.
     pub(super) async fn take(&self, undoing: bool) -> Result<(), Duration> {
         let wait = self.book(undoing)?;
+        let wait = match self.book_with_others(undoing).await {
+            None => wait,
+            Some(Turn::In(turn)) => wait.max(turn),
+            Some(Turn::TooLong(longer)) => {
+                self.give_back();
+                return Err(longer);
+            }
+        };
         if !wait.is_zero() {
             self.clock.sleep(wait).await;
         }
@@ -90,8 +103,54 @@ impl Budget {
         Ok(wait)
     }
 
+    /// Shares it with all who use this store, under this name.
+    pub(super) fn share(&self, store: Arc<dyn Store>, name: String) {
+        // Who shares it already goes on sharing that.
+        self.shared.set((store, name)).ok();
+    }
+
+    fn booking(&self, key: &str, undoing: bool) -> Booking {
+        Booking {
+            key: key.to_owned(),
+            calls: 1.0,
+            burst: BURST,
+            per_second: self.per_second,
+            reserve: if undoing { 0.0 } else { BURST_RESERVE },
+            longest: LONGEST,
+            now: self.clock.now(),
+        }
+    }
+
+    /// The turn among all processes. A store that cannot be asked stops no call: each process keeps to the
+    /// rate by itself then, and the API says if that is too much.
+    async fn book_with_others(&self, undoing: bool) -> Option<Turn> {
+        let (store, key) = self.shared.get()?;
+        let booked = store.book(self.booking(key, undoing)).await;
+        booked.inspect_err(|error| warn!(%error, "the rate is not shared now")).ok()
+    }
+
+    /// The API refused a call: nobody calls for so long.
+    pub(super) async fn refused(&self, wait: Duration) {
+        let Some((store, key)) = self.shared.get() else { return };
+        let calls = BURST + wait.as_secs_f64() * self.per_second;
+        let longest = Duration::MAX;
+        let booking = Booking { calls, longest, ..self.booking(key, true) };
+        if let Err(error) = store.book(booking).await {
+            warn!(%error, "the others are not told that the API refused a call");
+        }
+    }
+
+    fn give_back(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.calls += 1.0;
+        if let Some((left, _)) = &mut state.hour {
+            *left += 1;
+        }
+    }
+
     /// Takes in what the API says of its own count.
-    pub(super) fn learn(&self, answer: &Answer) {
+    /// How long to wait, if it refused the call.
+    pub(super) fn learn(&self, answer: &Answer) -> Option<Duration> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(left), Some(reset)) = (answer.remaining, answer.reset) {
@@ -102,7 +161,9 @@ impl Budget {
             let wait = answer.retry_after.unwrap_or(Duration::from_secs(10));
             state.not_before = state.not_before.max(now.plus(wait));
             state.calls = state.calls.min(0.0);
+            return Some(wait);
         }
+        None
     }
 }
 

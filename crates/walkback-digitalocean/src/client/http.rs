@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderMap;
 use reqwest::{Url, redirect::Policy};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
 
@@ -95,5 +98,10 @@ fn not_answered(error: &reqwest::Error) -> SendError {
 impl Transport for Http {
     fn send(&self, request: Request) -> Sent<'_> {
         Box::pin(self.ask(request))
+    }
+
+    fn account(&self) -> Option<String> {
+        let hash = STANDARD.encode(Sha256::digest(self.token.as_bytes()));
+        Some(format!("digitalocean:{}", &hash[..16]))
     }
 }

@@ -10,6 +10,12 @@ use serde_json::Value;
 pub trait Transport: Send + Sync {
     /// Sends it and waits for the answer.
     fn send(&self, request: Request) -> Sent<'_>;
+
+    /// By what name all who use the same account share its budget; none, where nobody else does. It tells
+    /// nothing of the token.
+    fn account(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The way to no account: every call is refused with these words.

@@ -8,9 +8,9 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder, Needs,
-    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
-    Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Booking, Bucket, Claim, Claimed, Coordination, Enlisted, Filter, Finding,
+    Head, Holder, Needs, NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone,
+    Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -34,6 +34,7 @@ struct Kept {
     keys: HashMap<String, SagaId>,
     records: CloudRecords,
     locks: KeptLocks,
+    budgets: HashMap<String, Bucket>,
     tombstones: HashMap<SagaId, Tombstone>,
     /// Who works here: any number, as every claim is fenced.
     workers: Vec<(WorkerId, WorkerInfo)>,
@@ -333,6 +334,17 @@ impl Coordination for MemoryStore {
                     (run.woken, run.nudged) = (run.owner.is_none(), run.owner.is_some());
                 }
             }
+        })
+    }
+
+    fn book(&self, booking: Booking) -> Answer<'_, Turn> {
+        self.answer(move |kept| {
+            let now = booking.now;
+            let bucket =
+                kept.budgets.entry(booking.key.clone()).or_insert_with(|| booking.full(now));
+            let (left, turn) = booking.book(*bucket, now);
+            *bucket = left;
+            turn
         })
     }
 

@@ -9,12 +9,13 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
-    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
-    Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Booking, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head,
+    Holder, NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition,
+    Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
+mod budget;
 mod codec;
 mod connect;
 mod examine;
@@ -310,6 +311,14 @@ impl Coordination for PostgresStore {
             letting_go.await?;
             self.0.hints.hint().await;
             Ok(())
+        })
+    }
+
+    fn book(&self, booking: Booking) -> Answer<'_, Turn> {
+        let booking = Arc::new(booking);
+        self.0.database.transact(move |connection| {
+            let booking = Arc::clone(&booking);
+            Box::pin(async move { budget::book(connection, &booking).await })
         })
     }
 

@@ -10,12 +10,13 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
-    NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition, Upkeep,
-    Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Booking, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head,
+    Holder, NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone, Transition,
+    Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
+mod budget;
 mod claim;
 mod codec;
 mod examine;
@@ -268,6 +269,10 @@ impl Coordination for SqliteStore {
 
     fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
         self.0.writer.submit(move |connection| locks::let_go(connection, saga))
+    }
+
+    fn book(&self, booking: Booking) -> Answer<'_, Turn> {
+        self.0.writer.submit(move |connection| budget::book(connection, &booking))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

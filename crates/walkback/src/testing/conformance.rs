@@ -11,6 +11,7 @@ use crate::store::{Store, StoredRun};
 use crate::testing::conformance::maker::must;
 
 mod append;
+mod budgets;
 mod bytes;
 mod calls;
 mod changes;
@@ -295,6 +296,11 @@ suite! { $
         a_row_restored_comes_back
         a_row_hook_delivered_comes_back
         a_row_hook_failed_comes_back;
+    budgets:
+        what_may_be_made_at_once_is_and_the_next_waits
+        budgets_are_apart_by_their_keys
+        a_reserve_is_left_to_the_urgent
+        a_budget_fills_up_again_and_not_over;
     changes:
         another_run_may_change_what_was_made
         a_change_that_comes_too_late_writes_nothing

@@ -12,9 +12,9 @@ use crate::desired::{Observed, Provisioned, Resource, Survey};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
-    NewRun, News, Records, Runs, Started, Store, StoreError, StoredRun, Tombstone, Transition,
-    Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Booking, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head,
+    Holder, NewRun, News, Records, Runs, Started, Store, StoreError, StoredRun, Tombstone,
+    Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::testing::chance::Chance;
 use crate::time::Timestamp;
@@ -327,6 +327,10 @@ impl Coordination for Faulty {
 
     fn let_go(&self, saga: SagaId) -> Answer<'_, ()> {
         self.call(move |store| store.let_go(saga))
+    }
+
+    fn book(&self, booking: Booking) -> Answer<'_, Turn> {
+        self.call(move |store| store.book(booking.clone()))
     }
 
     fn calls(&self, limit: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {

@@ -10,12 +10,13 @@ const APPLICATION_ID: i64 = 0x5741_4C4B;
 /// The version of the tables that this program works with.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 /// Each migration brings the file from its index to the next version.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);

@@ -10,9 +10,9 @@ use crate::machine::{Event, Status};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::store::{
-    Answer, Appended, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head, Holder,
-    NewRun, News, Records, Runs, Spec, Started, StoreError, StoredRun, Tombstone, Transition,
-    Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Answer, Appended, Booking, Claim, Claimed, Coordination, Enlisted, Filter, Finding, Head,
+    Holder, NewRun, News, Records, Runs, Spec, Started, StoreError, StoredRun, Tombstone,
+    Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -72,6 +72,9 @@ impl Coordination for Fixed {
         no()
     }
     fn let_go(&self, _: SagaId) -> Answer<'_, ()> {
+        no()
+    }
+    fn book(&self, _: Booking) -> Answer<'_, Turn> {
         no()
     }
     fn calls(&self, _: usize) -> Answer<'_, Vec<(SagaId, Timestamp)>> {
