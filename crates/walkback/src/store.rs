@@ -275,9 +275,30 @@ impl Needs {
         let mut names: Vec<&str> = (0..plan.len()).map(|idx| &*plan.step(idx).step).collect();
         names.sort_unstable();
         names.dedup();
-        let hash = Sha256::digest(names.join("\n"));
-        Self(hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte)))
+        Self(number(&names.join("\n")))
     }
+}
+
+/// Whom a run is for, as a number: its queue, and its label [`limits::TENANT`](crate::limits::TENANT) if it
+/// has one. Where more is due than a worker takes, each party gets its turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Party(pub i64);
+
+impl Party {
+    pub(crate) fn of(spec: &Spec) -> Self {
+        let tenant = spec.labels.get(crate::limits::TENANT).map_or("", String::as_str);
+        Self(number(&format!("{}\n{tenant}", spec.queue)))
+    }
+
+    /// The party whose turn was last, of those that were served from `after` on, round about.
+    pub(crate) fn last_of(after: Self, served: impl Iterator<Item = Self> + Clone) -> Option<Self> {
+        served.clone().filter(|party| *party <= after).max().or_else(|| served.max())
+    }
+}
+
+fn number(text: &str) -> i64 {
+    let hash = Sha256::digest(text);
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 
 /// The one narrow row of a run that changes: what its ledger says, in short.

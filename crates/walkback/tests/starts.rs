@@ -44,7 +44,8 @@ async fn a_claim_that_nobody_knows_of_is_let_go() {
     let Enlistment::Working(worker) = engine.enlist().await.unwrap() else { panic!("taken") };
     let worker_id = store.workers().await.unwrap()[0].info.id.unwrap();
     let now = walkback::time::Timestamp::from_micros(i64::MAX / 2);
-    let wanted = Wanted { worker: worker_id, queues: [].into(), cannot: [].into(), limit: 10, now };
+    let (queues, cannot, turns_after) = ([].into(), [].into(), None);
+    let wanted = Wanted { worker: worker_id, queues, cannot, limit: 10, turns_after, now };
     assert_eq!(store.claim(wanted).await.unwrap().len(), 1);
     let stop = CancellationToken::new();
     let client = async {

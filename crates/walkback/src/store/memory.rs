@@ -9,8 +9,8 @@ use crate::ledger::Row;
 use crate::machine::Status;
 use crate::store::{
     Answer, Appended, Booking, Bucket, Claim, Claimed, Coordination, Enlisted, Filter, Finding,
-    Head, Holder, Needs, NewRun, News, Records, Runs, Started, StoreError, StoredRun, Tombstone,
-    Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Head, Holder, Needs, NewRun, News, Party, Records, Runs, Started, StoreError, StoredRun,
+    Tombstone, Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
 };
 use crate::time::Timestamp;
 
@@ -174,6 +174,27 @@ impl Kept {
     }
 }
 
+/// What is due, by priority and then in turns: from the party behind `after` on and round about, each with an
+/// equal share of so many places.
+fn in_turns(
+    due: Vec<(Timestamp, &mut KeptRun)>,
+    after: Party,
+    places: usize,
+) -> Vec<(Timestamp, &mut KeptRun)> {
+    let mut turns = BTreeMap::new();
+    for (at, kept) in due {
+        let (priority, party) = (kept.run.spec.priority, Party::of(&kept.run.spec));
+        let round: &mut BTreeMap<_, Vec<_>> = turns.entry(std::cmp::Reverse(priority)).or_default();
+        round.entry((party <= after, party)).or_default().push((at, kept));
+    }
+    let mut all = Vec::new();
+    for round in turns.into_values() {
+        let share = places.div_ceil(round.len().min(places).max(1));
+        all.extend(round.into_values().take(places).flat_map(|its| its.into_iter().take(share)));
+    }
+    all
+}
+
 fn fits(run: &StoredRun, filter: &Filter) -> bool {
     (filter.statuses.is_empty() || filter.statuses.contains(&run.head.status))
         && filter.kind.as_deref().is_none_or(|kind| kind == &*run.spec.kind)
@@ -284,6 +305,9 @@ impl Coordination for MemoryStore {
                 .filter_map(|kept| Some((kept.due().filter(|due| *due <= wanted.now)?, kept)))
                 .collect();
             due.sort_by_key(|(due, kept)| (std::cmp::Reverse(kept.run.spec.priority), *due));
+            if let Some(after) = wanted.turns_after {
+                due = in_turns(due, after, wanted.limit);
+            }
             due.truncate(wanted.limit);
             let claimed = due.into_iter().map(|(_, kept)| {
                 let orphaned = std::mem::take(&mut kept.orphaned);

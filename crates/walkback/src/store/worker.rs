@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::SagaId;
-use crate::store::Needs;
+use crate::store::{Needs, Party};
 use crate::time::Timestamp;
 
 /// What a worker would like to claim.
@@ -18,6 +18,9 @@ pub struct Wanted {
     pub cannot: Arc<[Needs]>,
     /// At most so many.
     pub limit: usize,
+    /// More is due than that: every party gets its turn, beginning behind this one. Without, whatever is
+    /// due longest comes first.
+    pub turns_after: Option<Party>,
     /// The time now, for stores that have no clock of their own.
     pub now: Timestamp,
 }

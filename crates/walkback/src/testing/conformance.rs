@@ -25,6 +25,7 @@ mod records;
 mod start;
 mod surveys;
 mod together;
+mod turns;
 
 /// A store for one case, and whatever has to live as long (a temporary directory).
 pub struct Fresh {
@@ -301,6 +302,12 @@ suite! { $
         budgets_are_apart_by_their_keys
         a_reserve_is_left_to_the_urgent
         a_budget_fills_up_again_and_not_over;
+    turns:
+        every_tenant_gets_a_turn
+        turns_go_round_about
+        queues_take_turns_too
+        a_turn_does_not_come_before_a_higher_priority
+        what_is_not_due_has_no_turn;
     changes:
         another_run_may_change_what_was_made
         a_change_that_comes_too_late_writes_nothing

@@ -15,7 +15,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Writer;
 use crate::machine::{Event, ParkReason};
 use crate::run::Run;
-use crate::store::{Claim, Claimed, Filter, Needs, News, Transition, Wanted, WorkerId};
+use crate::store::{Claim, Claimed, Filter, Needs, News, Party, Transition, Wanted, WorkerId};
 use crate::time::Timestamp;
 use crate::worker::drive::{Drive, End};
 use crate::worker::unknown::Unknown;
@@ -43,6 +43,8 @@ pub(super) struct Foreman<'a> {
     id: WorkerId,
     orders: mpsc::UnboundedSender<Order>,
     room: Arc<Semaphore>,
+    /// Whose turn was last, while more is due than it takes.
+    turns_after: Option<Party>,
     inbox: mpsc::UnboundedReceiver<Order>,
     drives: JoinSet<(SagaId, Result<End, Error>)>,
     nudges: HashMap<SagaId, Arc<Notify>>,
@@ -67,6 +69,7 @@ impl<'a> Foreman<'a> {
             id: worker.id,
             orders,
             room: Arc::new(Semaphore::new(worker.concurrency)),
+            turns_after: None,
             inbox,
             drives: JoinSet::new(),
             nudges: HashMap::new(),
@@ -279,6 +282,7 @@ impl Foreman<'_> {
             queues: Arc::clone(&self.worker.queues),
             cannot: self.unknown.needs(),
             limit,
+            turns_after: self.turns_after,
             now: self.worker.engine.clock.now(),
         }
     }
@@ -293,9 +297,12 @@ impl Foreman<'_> {
             if free == 0 {
                 return Ok(());
             }
-            let wanted = self.wanted(free);
-            let claimed = engine.store.claim(wanted).await?;
-            self.may_be_due = claimed.len() == free;
+            let claimed = engine.store.claim(self.wanted(free)).await?;
+            let (is_full, in_turns) = (claimed.len() == free, self.turns_after.is_some());
+            self.may_be_due = is_full || in_turns;
+            let parties = claimed.iter().map(|claimed| Party::of(&claimed.run.spec));
+            let last = Party::last_of(self.turns_after.unwrap_or(Party(i64::MAX)), parties);
+            self.turns_after = last.filter(|_| is_full);
             for claimed in claimed {
                 self.take(claimed).await?;
             }

@@ -6,11 +6,11 @@ WITH new AS MATERIALIZED (
         $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[],
         $13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
         $20::text[], $21::int[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-        $26::uuid[])
+        $26::bigint[], $27::uuid[])
     AS new (id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
         started_at, finished_at, ledger_len, ledger_head, wake_at, call_at, kind, step_modules,
-        inputs, idempotency_key, labels, queue, priority, deadline, created_at, needs, worker,
-        claim_id)
+        inputs, idempotency_key, labels, queue, priority, deadline, created_at, needs, party,
+        worker, claim_id)
 ), working AS MATERIALIZED (
     SELECT id AS worker FROM workers
     WHERE id IN (SELECT worker FROM new) AND NOT dead FOR KEY SHARE
@@ -28,21 +28,21 @@ WITH new AS MATERIALIZED (
 ), heads AS (
     INSERT INTO run_heads (id, status, current_step_idx, steps, cancel_requested, error, parked,
         attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, call_at, queue,
-        priority, needs, claim_id, fence, owner, orphaned, nudged)
+        priority, needs, party, claim_id, fence, owner, orphaned, nudged)
     SELECT id, status, current_step_idx, steps, cancel_requested, error, parked, attention,
         started_at, finished_at, ledger_len, ledger_head, wake_at,
-        CASE WHEN worker IS NULL THEN wake_at END, call_at, queue, priority, needs, claim_id,
+        CASE WHEN worker IS NULL THEN wake_at END, call_at, queue, priority, needs, party, claim_id,
         CASE WHEN worker IS NULL THEN 0 ELSE 1 END, worker, false, false
     FROM wanted JOIN accepted USING (id)
 ), labelled AS (
     INSERT INTO run_labels (id, name, value)
-    SELECT label.* FROM unnest($27::uuid[], $28::text[], $29::text[]) AS label (id, name, value)
+    SELECT label.* FROM unnest($28::uuid[], $29::text[], $30::text[]) AS label (id, name, value)
     JOIN accepted USING (id)
 ), ledger AS (
     INSERT INTO ledger_rows (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload,
         previous)
-    SELECT row.* FROM unnest($30::uuid[], $31::bigint[], $32::text[], $33::int[], $34::int[],
-        $35::text[], $36::uuid[], $37::bigint[], $38::bigint[], $39::text[], $40::bytea[])
+    SELECT row.* FROM unnest($31::uuid[], $32::bigint[], $33::text[], $34::int[], $35::int[],
+        $36::text[], $37::uuid[], $38::bigint[], $39::bigint[], $40::text[], $41::bytea[])
     AS row (id, seq, kind, step_idx, attempt, actor, claim_id, fence, at, payload, previous)
     JOIN accepted USING (id)
 )

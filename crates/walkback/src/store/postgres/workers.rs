@@ -212,16 +212,23 @@ pub(super) async fn claim(
     connection: &mut Connection,
     wanted: &Wanted,
 ) -> Result<Option<Vec<Claimed>>, Trouble> {
-    let sql = include_str!("claim.sql").replace("{RUN}", RUN);
+    let sql = match wanted.turns_after {
+        None => include_str!("claim.sql"),
+        Some(_) => include_str!("claim_in_turns.sql"),
+    };
+    let sql = sql.replace("{RUN}", RUN);
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     let cannot: Vec<i64> = wanted.cannot.iter().map(|needs| needs.0).collect();
-    let values: [Value<'_>; 5] = [
-        (&signed(wanted.worker.0), Type::INT8),
-        (&wanted.now.as_micros(), Type::INT8),
-        (&queues(&wanted.queues), Type::TEXT_ARRAY),
+    let (worker, now) = (signed(wanted.worker.0), wanted.now.as_micros());
+    let (queues, after) = (queues(&wanted.queues), wanted.turns_after.map(|party| party.0));
+    let mut values: Vec<Value<'_>> = vec![
+        (&worker, Type::INT8),
+        (&now, Type::INT8),
+        (&queues, Type::TEXT_ARRAY),
         (&cannot, Type::INT8_ARRAY),
         (&limit, Type::INT8),
     ];
+    values.extend(after.as_ref().map(|after| (after as _, Type::INT8)));
     let rows = connection.query(&sql, &values).await?;
     let working: i64 = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
     if working == 0 {

@@ -12,7 +12,7 @@ use crate::ledger::Row;
 use crate::store::postgres::codec::{RUN, claim_uuid, index, micros, saga_id, signed, uuid};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::store::postgres::{locks, read, records};
-use crate::store::{Appended, Claim, Head, NewRun, Spec, Started, Transition, WorkerId};
+use crate::store::{Appended, Claim, Head, NewRun, Party, Spec, Started, Transition, WorkerId};
 
 /// Rows of many ledgers, column by column.
 #[derive(Default)]
@@ -200,6 +200,7 @@ async fn insert(
     let deadlines: Vec<Option<i64>> = specs.iter().map(|spec| micros(spec.deadline)).collect();
     let created: Vec<i64> = specs.iter().map(|spec| spec.created_at.as_micros()).collect();
     let needs: Vec<i64> = all.iter().map(|one| one.run.needs.0).collect();
+    let parties: Vec<i64> = specs.iter().map(|spec| Party::of(spec).0).collect();
     let workers: Vec<Option<i64>> =
         all.iter().map(|one| one.claim.map(|(worker, _)| signed(worker.0))).collect();
     let claims: Vec<Option<Uuid>> =
@@ -215,6 +216,7 @@ async fn insert(
         (&deadlines as _, Type::INT8_ARRAY),
         (&created as _, Type::INT8_ARRAY),
         (&needs as _, Type::INT8_ARRAY),
+        (&parties as _, Type::INT8_ARRAY),
         (&workers as _, Type::INT8_ARRAY),
         (&claims as _, Type::UUID_ARRAY),
         (&labels.0 as _, Type::UUID_ARRAY),

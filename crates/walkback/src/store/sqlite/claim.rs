@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::id::{ClaimId, SagaId};
 use crate::store::sqlite::codec::{execute, moment, saga_id, signed, unsigned};
 use crate::store::sqlite::read;
-use crate::store::{Claim, Claimed, News, Wanted, WorkerId};
+use crate::store::{Claim, Claimed, News, Party, Wanted, WorkerId};
 
 /// The runs of this dead worker, or of all, are due at once for the next.
 pub(super) fn orphan(connection: &Connection, worker: Option<WorkerId>) -> rusqlite::Result<usize> {
@@ -14,7 +14,7 @@ pub(super) fn orphan(connection: &Connection, worker: Option<WorkerId>) -> rusql
     execute(connection, sql, params![worker.map(|worker| signed(worker.0))])
 }
 
-/// Claims due runs: the highest priority first, of one priority the one that is due longest.
+/// Claims due runs: the highest priority first, of one priority the one that is due longest, or in turns.
 pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<Claimed>> {
     let (queues, cannot) = (json_list(&wanted.queues), cannot(wanted));
     let now = wanted.now.as_micros();
@@ -27,22 +27,62 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
         let priority: Option<i64> = { priority }.query_row([below], |row| row.get(0))?;
         let Some(priority) = priority else { break };
         below = priority;
+        let parties = match wanted.turns_after {
+            None => vec![None],
+            Some(after) => parties(connection, priority, after, wanted.limit)?,
+        };
+        let share = wanted.limit.div_ceil(parties.len().max(1));
         let mut runs = connection.prepare_cached(
             "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 \
              AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
              AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
         )?;
-        let left = wanted.limit - due.len();
-        let found = runs.query_map(params![priority, now, queues, left, cannot], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        for run in found {
-            due.push(run?);
+        let mut of_party = connection.prepare_cached(
+            "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND party = ?6 \
+             AND due_at <= ?2 AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
+             AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
+        )?;
+        for party in parties {
+            let left = share.min(wanted.limit - due.len());
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let found = match party {
+                None => runs.query_map(params![priority, now, queues, left, cannot], read)?,
+                Some(party) => {
+                    let values = params![priority, now, queues, left, cannot, party];
+                    of_party.query_map(values, read)?
+                }
+            };
+            for run in found {
+                due.push(run?);
+            }
         }
     }
     let claimed =
         due.into_iter().map(|(run_no, orphaned)| take(connection, wanted.worker, run_no, orphaned));
     claimed.collect()
+}
+
+/// At most so many of those for whom something may be due, from the one behind `after` on and round about.
+fn parties(
+    connection: &Connection,
+    priority: i64,
+    after: Party,
+    most: usize,
+) -> rusqlite::Result<Vec<Option<i64>>> {
+    let mut next = connection.prepare_cached(
+        "SELECT min(party) FROM run_heads \
+         WHERE due_at IS NOT NULL AND priority = ?1 AND party > ?2 AND party <= ?3",
+    )?;
+    let mut found = Vec::new();
+    for (mut behind, last) in [(after.0, i64::MAX), (i64::MIN, after.0)] {
+        while found.len() < most {
+            let party: Option<i64> = next.query_row([priority, behind, last], |row| row.get(0))?;
+            let Some(party) = party else { break };
+            found.push(Some(party));
+            behind = party;
+        }
+    }
+    Ok(found)
 }
 
 fn take(

@@ -71,7 +71,8 @@ async fn a_file_of_the_first_version_is_brought_to_this_one() {
     let held = store.load(id).await.unwrap();
     drop(store);
     let file = folder.path().join("walkback.db");
-    let first = "DROP TABLE run_locks; DROP VIEW saga_tombstones; DROP TABLE run_tombstones; DROP INDEX calls_due; \
+    let first = "DROP TABLE shared_budgets; DROP INDEX runs_by_party; \
+                 ALTER TABLE run_heads DROP COLUMN party; DROP TABLE run_locks; DROP VIEW saga_tombstones; DROP TABLE run_tombstones; DROP INDEX calls_due; \
                  ALTER TABLE run_heads DROP COLUMN call_at; ALTER TABLE run_heads DROP COLUMN needs; \
                  ALTER TABLE cloud_provisioned DROP COLUMN changed_by; \
                  ALTER TABLE cloud_resources DROP COLUMN missing_since; PRAGMA user_version = 1;";

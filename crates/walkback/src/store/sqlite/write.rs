@@ -6,7 +6,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
 use crate::store::sqlite::{locks, records};
-use crate::store::{Appended, Claim, Head, NewRun, Started, Transition, WorkerId};
+use crate::store::{Appended, Claim, Head, NewRun, Party, Started, Transition, WorkerId};
 
 /// Accepts a run, unless its key is known or its owner does not work here.
 pub(super) fn start(
@@ -68,8 +68,8 @@ fn insert_head(
         connection,
         "INSERT INTO run_heads (run_no, status, current_step_idx, steps, cancel_requested, error, \
          parked, attention, started_at, finished_at, ledger_len, ledger_head, wake_at, due_at, queue, \
-         priority, claim_id, fence, owner, call_at, needs, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
-         ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 0, 0)",
+         priority, claim_id, fence, owner, call_at, needs, party, orphaned, nudged) VALUES (?1, ?2, ?3, ?4, ?5, \
+         ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 0, 0)",
         params![
             run_no,
             head.status.name(),
@@ -91,7 +91,8 @@ fn insert_head(
             i64::from(claim.is_some()),
             owner,
             micros(head.call_at),
-            run.needs.0
+            run.needs.0,
+            Party::of(&run.spec).0
         ],
     )?;
     Ok(())

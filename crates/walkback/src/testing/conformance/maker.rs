@@ -150,7 +150,7 @@ pub(in crate::testing) async fn claim_from(
 
 pub(in crate::testing) fn wanted(queues: &[&str], now: Timestamp, limit: usize) -> Wanted {
     let queues = queues.iter().map(|queue| (*queue).to_owned()).collect();
-    Wanted { worker: WORKER, queues, cannot: Arc::new([]), limit, now }
+    Wanted { worker: WORKER, queues, cannot: Arc::new([]), limit, turns_after: None, now }
 }
 
 /// What others have done that concerns this worker.

@@ -1,0 +1,64 @@
+-- As claim.sql, where more is due than the worker takes: of one priority every party gets its turn, from the
+-- one behind $6 on and round about, each with an equal share of the places, the longest due first. Parties
+-- are found by leaping through the index from one to the next, at most as many as there are places.
+WITH RECURSIVE priorities (priority) AS (
+    SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT max(head.priority) FROM run_heads head
+            WHERE head.due_at IS NOT NULL AND head.priority < priorities.priority)
+    FROM priorities WHERE priorities.priority IS NOT NULL
+), working AS MATERIALIZED (
+    SELECT id FROM workers WHERE id = $1 AND NOT dead FOR KEY SHARE
+), due AS MATERIALIZED (
+    SELECT found.* FROM priorities CROSS JOIN LATERAL (
+        WITH RECURSIVE behind (party, nth) AS (
+            (SELECT head.party, 1 FROM run_heads head
+             WHERE head.due_at IS NOT NULL AND head.priority = priorities.priority
+               AND head.party > $6 ORDER BY head.party LIMIT 1)
+            UNION ALL
+            SELECT next.party, behind.nth + 1 FROM behind CROSS JOIN LATERAL (
+                SELECT head.party FROM run_heads head
+                WHERE head.due_at IS NOT NULL AND head.priority = priorities.priority
+                  AND head.party > behind.party ORDER BY head.party LIMIT 1
+            ) next WHERE behind.nth < $5
+        ), before (party, nth) AS (
+            (SELECT head.party, 1 FROM run_heads head
+             WHERE head.due_at IS NOT NULL AND head.priority = priorities.priority
+               AND head.party <= $6 ORDER BY head.party LIMIT 1)
+            UNION ALL
+            SELECT next.party, before.nth + 1 FROM before CROSS JOIN LATERAL (
+                SELECT head.party FROM run_heads head
+                WHERE head.due_at IS NOT NULL AND head.priority = priorities.priority
+                  AND head.party > before.party AND head.party <= $6
+                ORDER BY head.party LIMIT 1
+            ) next WHERE before.nth < $5
+        ), parties AS MATERIALIZED (
+            SELECT party FROM (SELECT party, 1 AS half, nth FROM behind
+                               UNION ALL SELECT party, 2, nth FROM before) round
+            ORDER BY half, nth LIMIT $5
+        ), share AS MATERIALIZED (
+            SELECT ($5 + count(*) - 1) / greatest(count(*), 1) AS places FROM parties
+        )
+        SELECT its.* FROM parties CROSS JOIN LATERAL (
+            SELECT head.id, head.orphaned, head.due_at, head.priority FROM run_heads head
+            WHERE head.priority = priorities.priority AND head.party = parties.party
+              AND head.due_at <= $2
+              AND EXISTS (SELECT FROM working)
+              AND ($3::text[] IS NULL OR head.queue = ANY ($3))
+              AND head.needs <> ALL ($4::bigint[])
+            ORDER BY head.due_at LIMIT (SELECT places FROM share)
+            FOR UPDATE OF head SKIP LOCKED
+        ) its
+    ) found
+    WHERE priorities.priority IS NOT NULL
+    LIMIT $5
+), taken AS (
+    UPDATE run_heads head SET owner = $1, claim_id = gen_random_uuid(), fence = fence + 1,
+        orphaned = false, nudged = false, due_at = NULL
+    FROM due WHERE head.id = due.id
+    RETURNING head.*, due.orphaned AS was_orphaned, due.due_at AS was_due
+)
+SELECT (SELECT count(*) FROM working) AS working, s.id IS NOT NULL AS found, h.was_orphaned,
+    h.fence, {RUN}
+FROM (SELECT) always LEFT JOIN (taken h JOIN run_specs s USING (id)) ON true
+ORDER BY h.priority DESC, h.was_due
