@@ -25,6 +25,8 @@ mod finding;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) mod sent;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod worker;

@@ -9,6 +9,8 @@ pub mod contract;
 mod crash;
 mod every_fault;
 mod faulty;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod mutants;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod shapes;
@@ -22,6 +24,8 @@ pub use crash::cut_everywhere;
 pub use crash::{Counts, Memory, Place, VirtualClock, crash_everywhere};
 pub use every_fault::{Cloud, End, Ordered, Trial, every_fault};
 pub use faulty::{Fault, Faults, Faulty, Planted};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use mutants::{Hunt, Mutant, hunt};
 pub use shapes::{Does, Scenario, scenarios};
 pub use simulation::{Simulated, simulate};
 pub use world::World;

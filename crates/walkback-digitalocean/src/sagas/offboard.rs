@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkback::{Saga, StepRef, Steps};
 
-use crate::sagas::suspend::{all, off};
+use crate::sagas::suspend::{all, off, read_site};
 
 /// Removes a site for good, after a time of grace and with somebody's approval. Until then a cancel
 /// switches it on again.
@@ -43,7 +43,7 @@ impl Saga for Offboard {
         if !self.approvers.is_empty() {
             approve = approve.with("by", self.approvers.clone());
         }
-        let steps = off(Steps::new().then("read_site"), self.parking_ip.is_some());
+        let steps = off(Steps::new().then(read_site()), self.parking_ip.is_some());
         steps
             .then_all(["find_unknown", "export_zones"])
             .then(wait)

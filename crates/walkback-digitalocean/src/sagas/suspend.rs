@@ -31,6 +31,11 @@ pub(super) fn all(step: &str, scope: &str, kind: &str) -> StepRef {
     StepRef::new(step).scope(scope).with("kind", kind)
 }
 
+/// Reads what the site is, and keeps other sagas from changing it until this one is over.
+pub(super) fn read_site() -> StepRef {
+    StepRef::new("read_site").lock("site:{site}")
+}
+
 /// Switches off what a site has: visitors first, then what serves them.
 pub(super) fn off(steps: Steps, parks: bool) -> Steps {
     let steps =
@@ -49,7 +54,7 @@ impl Saga for Suspend {
     const KIND: &'static str = "suspend";
 
     fn steps(&self) -> Steps {
-        off(Steps::new().then("read_site"), self.parking_ip.is_some())
+        off(Steps::new().then(read_site()), self.parking_ip.is_some())
     }
 }
 
@@ -58,7 +63,7 @@ impl Saga for ResumeService {
 
     fn steps(&self) -> Steps {
         Steps::new()
-            .then("read_site")
+            .then(read_site())
             .then_all([
                 all("resume", "firewalls", "firewall"),
                 all("resume", "droplets", "droplet"),

@@ -160,7 +160,7 @@ impl Kept {
     fn prune(&mut self, stone: Tombstone) -> Appended {
         let as_stone = |kept: &KeptRun| {
             let head = &kept.run.head;
-            (head.len, head.hash) == (stone.len, stone.hash) && self.prunable(kept)
+            head.hash == stone.hash && self.prunable(kept)
         };
         if !self.runs.get(&stone.id).is_some_and(as_stone) {
             return Appended::Refused;

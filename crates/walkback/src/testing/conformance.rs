@@ -16,6 +16,7 @@ mod bytes;
 mod calls;
 mod changes;
 mod claim;
+mod guards;
 mod kinds;
 mod list;
 mod locks;
@@ -308,6 +309,22 @@ suite! { $
         queues_take_turns_too
         a_turn_does_not_come_before_a_higher_priority
         what_is_not_due_has_no_turn;
+    guards:
+        a_thing_is_gone_when_nobody_wants_it_any_more
+        what_was_closed_once_is_left_alone
+        what_was_closed_once_is_not_removed_again
+        a_change_is_of_one_step_of_one_run
+        what_is_taken_back_is_of_one_step_of_one_run
+        an_older_change_is_not_taken_back_before_a_newer_one
+        what_another_changed_instead_is_not_taken_back
+        a_survey_tells_of_its_provider_and_its_kinds_alone
+        an_older_survey_that_comes_late_proves_nothing
+        whoever_holds_is_not_woken_for_another_place
+        whoever_waits_no_more_is_passed_over
+        a_lock_is_not_let_go_by_anothers_end
+        what_a_failed_run_lets_go_depends_on_what_is_left
+        what_others_own_keeps_nobody_from_being_pruned
+        others_keep_their_labels_when_one_is_pruned;
     changes:
         another_run_may_change_what_was_made
         a_change_that_comes_too_late_writes_nothing

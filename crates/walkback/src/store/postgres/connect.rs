@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::store::postgres::migrate;
 use crate::store::postgres::target::Target;
-use crate::store::{Answer, StoreError};
+use crate::store::{Answer, StoreError, sent};
 
 /// How long a statement may take. One that waits for an absent standby takes for ever, whatever the
 /// server's own limits are; what became of it is unknown then.
@@ -339,6 +339,8 @@ impl Connection {
         sql: &str,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Trouble> {
+        let sql = sent::as_sent(sql);
+        let sql = &*sql;
         let database = Arc::clone(&self.database);
         database.statements.fetch_add(1, Ordering::Relaxed);
         let was_busy = std::mem::replace(&mut self.busy, true);

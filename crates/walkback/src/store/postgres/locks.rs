@@ -8,9 +8,9 @@ use crate::store::postgres::codec::{saga_id, uuid};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::store::{Holder, Locks};
 
-/// Whether lock `l` of a run with head `h` keeps others out.
+/// Whether lock `l` of a run with head `h` keeps others out. Of the settled only a failed one needs attention.
 const HELD: &str = "l.held AND (h.status NOT IN ('completed', 'rolled_back', 'failed') \
-     OR h.status = 'failed' AND l.alone AND h.attention)";
+     OR l.alone AND h.attention)";
 
 /// Whether all that is to be taken is free, and nothing that is to be waited for. Until the transaction
 /// ends nobody else takes these keys, and none of their holders lets go.

@@ -19,13 +19,9 @@ pub(super) async fn prune(
     let id = uuid(stone.id);
     let sql = format!(
         "DELETE FROM run_heads h USING run_specs s WHERE s.id = h.id AND h.id = $1 \
-         AND h.ledger_len = $2 AND h.ledger_head = $3 AND {PRUNABLE} RETURNING h.id"
+         AND h.ledger_head = $2 AND {PRUNABLE} RETURNING h.id"
     );
-    let stands = [
-        (&id as _, Type::UUID),
-        (&signed(stone.len) as _, Type::INT8),
-        (&stone.hash.0.as_slice() as _, Type::BYTEA),
-    ];
+    let stands = [(&id as _, Type::UUID), (&stone.hash.0.as_slice() as _, Type::BYTEA)];
     if connection.query(&sql, &stands).await?.is_empty() {
         return Ok(Appended::Refused);
     }

@@ -131,27 +131,26 @@ async fn swap(
     change: &Change,
     at: Timestamp,
 ) -> Result<(), Trouble> {
-    let Change { saga_id, step_idx, spec_version, after, .. } = change;
+    // Its version was compared before, in the same commit.
+    let Change { saga_id, step_idx, after, .. } = change;
     let (of, step, by) = (uuid(*saga_id), index(*step_idx), uuid(saga));
-    let (version, moment) = (signed(*spec_version), at.as_micros());
+    let moment = at.as_micros();
     let mut row = vec![
         (&of as _, Type::UUID),
         (&step as _, Type::INT4),
-        (&version as _, Type::INT8),
         (&by as _, Type::UUID),
         (&moment as _, Type::INT8),
     ];
     let Some(spec) = after.as_ref().map(Json::as_str) else {
-        let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = $5, closed_at = $5, \
-                   spec_version = spec_version + 1, changed_by = $4 WHERE saga_id = $1 \
-                   AND step_idx = $2 AND spec_version = $3 AND closed_at IS NULL \
-                   RETURNING resource_no";
+        let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = $4, closed_at = $4, \
+                   spec_version = spec_version + 1, changed_by = $3 WHERE saga_id = $1 \
+                   AND step_idx = $2 AND closed_at IS NULL RETURNING resource_no";
         return close(connection, sql, &row, at).await;
     };
     row.push((&spec, Type::TEXT));
-    let sql = "UPDATE cloud_provisioned SET spec = $6, spec_version = spec_version + 1, \
-               updated_at = $5, changed_by = $4 WHERE saga_id = $1 AND step_idx = $2 \
-               AND spec_version = $3 AND closed_at IS NULL";
+    let sql = "UPDATE cloud_provisioned SET spec = $5, spec_version = spec_version + 1, \
+               updated_at = $4, changed_by = $3 WHERE saga_id = $1 AND step_idx = $2 \
+               AND closed_at IS NULL";
     connection.query(sql, &row).await?;
     Ok(())
 }

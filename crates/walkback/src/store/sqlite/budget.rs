@@ -2,13 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::store::sqlite::codec::execute;
+use crate::store::sqlite::codec::{execute, prepare};
 use crate::store::{Booking, Bucket, Turn};
 use crate::time::Timestamp;
 
 pub(super) fn book(connection: &Connection, booking: &Booking) -> rusqlite::Result<Turn> {
-    let mut known =
-        connection.prepare_cached("SELECT calls, at FROM shared_budgets WHERE key = ?1")?;
+    let mut known = prepare(connection, "SELECT calls, at FROM shared_budgets WHERE key = ?1")?;
     let bucket = known.query_row([&booking.key], |row| {
         Ok(Bucket { calls: row.get(0)?, at: Timestamp::from_micros(row.get(1)?) })
     });

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::id::{ClaimId, SagaId};
-use crate::store::sqlite::codec::{execute, moment, saga_id, signed, unsigned};
+use crate::store::sqlite::codec::{execute, moment, prepare, saga_id, signed, unsigned};
 use crate::store::sqlite::read;
 use crate::store::{Claim, Claimed, News, Party, Wanted, WorkerId};
 
@@ -23,7 +23,7 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
     while due.len() < wanted.limit {
         // Priority by priority, so that the index gives just what is due and not what waits.
         let next = "SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL AND priority < ?1";
-        let priority = connection.prepare_cached(next)?;
+        let priority = prepare(connection, next)?;
         let priority: Option<i64> = { priority }.query_row([below], |row| row.get(0))?;
         let Some(priority) = priority else { break };
         below = priority;
@@ -32,12 +32,14 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
             Some(after) => parties(connection, priority, after, wanted.limit)?,
         };
         let share = wanted.limit.div_ceil(parties.len().max(1));
-        let mut runs = connection.prepare_cached(
+        let mut runs = prepare(
+            connection,
             "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 \
              AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
              AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
         )?;
-        let mut of_party = connection.prepare_cached(
+        let mut of_party = prepare(
+            connection,
             "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND party = ?6 \
              AND due_at <= ?2 AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
              AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
@@ -69,7 +71,8 @@ fn parties(
     after: Party,
     most: usize,
 ) -> rusqlite::Result<Vec<Option<i64>>> {
-    let mut next = connection.prepare_cached(
+    let mut next = prepare(
+        connection,
         "SELECT min(party) FROM run_heads \
          WHERE due_at IS NOT NULL AND priority = ?1 AND party > ?2 AND party <= ?3",
     )?;
@@ -92,12 +95,12 @@ fn take(
     orphaned: bool,
 ) -> rusqlite::Result<Claimed> {
     let id = ClaimId::random();
-    let fence: i64 = connection
-        .prepare_cached(
-            "UPDATE run_heads SET owner = ?2, claim_id = ?3, fence = fence + 1, orphaned = 0, \
-             nudged = 0, due_at = NULL WHERE run_no = ?1 AND due_at IS NOT NULL RETURNING fence",
-        )?
-        .query_row(params![run_no, signed(worker.0), id.as_bytes()], |row| row.get(0))?;
+    let fence: i64 = prepare(
+        connection,
+        "UPDATE run_heads SET owner = ?2, claim_id = ?3, fence = fence + 1, orphaned = 0, \
+             nudged = 0, due_at = NULL WHERE run_no = ?1 RETURNING fence",
+    )?
+    .query_row(params![run_no, signed(worker.0), id.as_bytes()], |row| row.get(0))?;
     let run = read::run(connection, run_no)?;
     let claim = Claim::new(run.spec.id, id, fence.cast_unsigned(), run_no);
     Ok(Claimed { claim, run, orphaned })
@@ -110,7 +113,7 @@ pub(super) fn news(connection: &Connection, wanted: &Wanted) -> rusqlite::Result
                AND needs NOT IN (SELECT value FROM json_each(?2))), \
                (SELECT min(call_at) FROM run_heads WHERE call_at IS NOT NULL)";
     let lists = [json_list(&wanted.queues), cannot(wanted)];
-    let news = connection.prepare_cached(sql)?;
+    let news = prepare(connection, sql)?;
     let (next_due, next_call) =
         { news }.query_row(lists, |row| Ok((moment(row, 0)?, moment(row, 1)?)))?;
     // One process works at a time.
@@ -121,13 +124,14 @@ pub(super) fn news(connection: &Connection, wanted: &Wanted) -> rusqlite::Result
 
 /// How many runs somebody owns.
 pub(super) fn owned(connection: &Connection) -> rusqlite::Result<u64> {
-    let owned = connection.prepare_cached("SELECT count(*) FROM run_heads WHERE owner IS NOT NULL");
+    let owned = prepare(connection, "SELECT count(*) FROM run_heads WHERE owner IS NOT NULL");
     owned?.query_row([], |row| unsigned(row, 0))
 }
 
 /// The runs of this worker to which somebody else wrote; they count as told.
 fn nudged(connection: &Connection, worker: WorkerId) -> rusqlite::Result<Vec<SagaId>> {
-    let mut runs = connection.prepare_cached(
+    let mut runs = prepare(
+        connection,
         "SELECT s.id FROM run_heads h JOIN run_specs s USING (run_no) WHERE h.owner = ?1 AND h.nudged",
     )?;
     let worker = signed(worker.0);
@@ -141,7 +145,8 @@ pub(super) fn owned_by(
     connection: &Connection,
     worker: WorkerId,
 ) -> rusqlite::Result<Vec<(SagaId, ClaimId)>> {
-    let mut runs = connection.prepare_cached(
+    let mut runs = prepare(
+        connection,
         "SELECT s.id, h.claim_id FROM run_heads h JOIN run_specs s USING (run_no) WHERE h.owner = ?1",
     )?;
     let owned = runs.query_map([signed(worker.0)], |row| {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Params, Row as SqlRow};
+use rusqlite::{CachedStatement, Connection, Params, Row as SqlRow};
 
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
 use crate::ledger::{Row, RowHash};
 use crate::machine::Status;
-use crate::store::{Head, Spec};
+use crate::store::{Head, Spec, sent};
 use crate::time::Timestamp;
 
 /// Runs a statement that is prepared once for each connection.
@@ -18,7 +18,15 @@ pub(super) fn execute(
     sql: &str,
     with: impl Params,
 ) -> rusqlite::Result<usize> {
-    connection.prepare_cached(sql)?.execute(with)
+    prepare(connection, sql)?.execute(with)
+}
+
+/// A statement, prepared once for each connection.
+pub(super) fn prepare<'a>(
+    connection: &'a Connection,
+    sql: &str,
+) -> rusqlite::Result<CachedStatement<'a>> {
+    connection.prepare_cached(&sent::as_sent(sql))
 }
 
 fn damaged(column: usize, what: impl std::fmt::Display) -> rusqlite::Error {

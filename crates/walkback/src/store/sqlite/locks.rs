@@ -4,19 +4,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::id::SagaId;
 use crate::machine::Lock;
-use crate::store::sqlite::codec::{execute, saga_id};
+use crate::store::sqlite::codec::{execute, prepare, saga_id};
 use crate::store::{Holder, Locks};
 
-/// Whether lock `l` of a run with head `h` keeps others out.
+/// Whether lock `l` of a run with head `h` keeps others out. Of the settled only a failed one needs attention.
 const HELD: &str = "l.held AND (h.status NOT IN ('completed', 'rolled_back', 'failed') \
-     OR h.status = 'failed' AND l.alone AND h.attention)";
+     OR l.alone AND h.attention)";
 
 fn is_free(connection: &Connection, run_no: i64, lock: &Lock) -> rusqlite::Result<bool> {
     let sql = format!(
         "SELECT count(*) < ?3 FROM run_locks l JOIN run_heads h USING (run_no) \
          WHERE l.key = ?1 AND l.run_no <> ?2 AND {HELD}"
     );
-    let others = connection.prepare_cached(&sql);
+    let others = prepare(connection, &sql);
     others?.query_row(params![lock.key, run_no, lock.room()], |row| row.get(0))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn fits(connection: &Connection, run_no: i64, locks: &Locks) -> rusql
 
 /// The run of this id, where it has to be known before it is written to.
 pub(super) fn run_no(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<i64>> {
-    let run = connection.prepare_cached("SELECT run_no FROM run_specs WHERE id = ?1");
+    let run = prepare(connection, "SELECT run_no FROM run_specs WHERE id = ?1");
     run?.query_row([id.to_string()], |row| row.get(0)).optional()
 }
 
@@ -54,7 +54,7 @@ pub(super) fn holders(connection: &Connection, keys: &[String]) -> rusqlite::Res
         "SELECT l.key, s.id FROM run_locks l JOIN run_heads h USING (run_no) \
          JOIN run_specs s USING (run_no) WHERE l.key = ?1 AND {HELD} ORDER BY l.run_no"
     );
-    let mut of_key = connection.prepare_cached(&sql)?;
+    let mut of_key = prepare(connection, &sql)?;
     let mut holders = Vec::new();
     for key in keys {
         let found = of_key
@@ -72,7 +72,7 @@ pub(super) fn let_go(connection: &Connection, id: SagaId) -> rusqlite::Result<()
          WHERE h.run_no = l.run_no AND CASE WHEN l.held THEN NOT ({HELD}) \
          ELSE h.status IN ('completed', 'rolled_back', 'failed') END) RETURNING key"
     );
-    let mut gone = connection.prepare_cached(&sql)?;
+    let mut gone = prepare(connection, &sql)?;
     let keys: Vec<String> =
         gone.query_map([run_no], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for key in keys {

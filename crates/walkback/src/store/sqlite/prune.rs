@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::id::SagaId;
 use crate::ledger::RowHash;
-use crate::store::sqlite::codec::{execute, moment, saga_id, signed, status, unsigned};
+use crate::store::sqlite::codec::{execute, moment, prepare, saga_id, signed, status, unsigned};
 use crate::store::{Appended, Tombstone};
 
 /// Whether nobody needs run `s` with head `h` any more.
@@ -16,12 +16,11 @@ pub(super) fn prune(connection: &Connection, stone: &Tombstone) -> rusqlite::Res
     let id = stone.id.to_string();
     let sql = format!(
         "DELETE FROM run_heads WHERE run_no = (SELECT run_no FROM run_specs s JOIN run_heads h \
-         USING (run_no) WHERE s.id = ?1 AND h.ledger_len = ?2 AND h.ledger_head = ?3 AND {PRUNABLE}) \
+         USING (run_no) WHERE s.id = ?1 AND h.ledger_head = ?2 AND {PRUNABLE}) \
          RETURNING run_no"
     );
-    let run_no: Option<i64> = connection
-        .prepare_cached(&sql)?
-        .query_row(params![id, signed(stone.len), stone.hash.0], |row| row.get(0))
+    let run_no: Option<i64> = prepare(connection, &sql)?
+        .query_row(params![id, stone.hash.0], |row| row.get(0))
         .optional()?;
     let Some(run_no) = run_no else { return Ok(Appended::Refused) };
     execute(connection, "DELETE FROM ledger_rows WHERE run_no = ?1", [run_no])?;
@@ -60,7 +59,7 @@ pub(super) fn tombstone(
 ) -> rusqlite::Result<Option<Tombstone>> {
     let sql = "SELECT id, kind, status, created_at, finished_at, ledger_len, ledger_head, pruned_at, \
                pruned_by, reason FROM run_tombstones WHERE id = ?1";
-    let stone = connection.prepare_cached(sql)?;
+    let stone = prepare(connection, sql)?;
     { stone }
         .query_row([id.to_string()], |row| {
             Ok(Tombstone {

@@ -6,14 +6,14 @@ use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::store::sqlite::codec::{
     HEAD, HEAD_COLUMNS, LEDGER, SPEC, SPEC_COLUMNS, claim_id, head as decode_head, ledger_row,
-    moment, saga_id, signed, spec,
+    moment, prepare, saga_id, signed, spec,
 };
 use crate::store::{Filter, Head, StoredRun};
 use crate::time::Timestamp;
 
 fn run_no(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT run_no FROM run_specs WHERE id = ?1";
-    connection.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
+    prepare(connection, sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
 }
 
 /// Everything about run `run_no`.
@@ -22,7 +22,7 @@ pub(super) fn run(connection: &Connection, run_no: i64) -> rusqlite::Result<Stor
         "SELECT {SPEC}, {HEAD}, CASE WHEN h.owner IS NOT NULL THEN h.claim_id END \
          FROM run_specs s JOIN run_heads h USING (run_no) WHERE run_no = ?1"
     );
-    let (spec, head, owner) = connection.prepare_cached(&sql)?.query_row([run_no], |row| {
+    let (spec, head, owner) = prepare(connection, &sql)?.query_row([run_no], |row| {
         let owner = claim_id(row, SPEC_COLUMNS + HEAD_COLUMNS)?;
         Ok((spec(row)?, decode_head(row, SPEC_COLUMNS)?, owner))
     })?;
@@ -33,7 +33,7 @@ pub(super) fn run(connection: &Connection, run_no: i64) -> rusqlite::Result<Stor
 fn rows_from(connection: &Connection, run_no: i64, from: u64) -> rusqlite::Result<Vec<Row>> {
     let sql =
         format!("SELECT {LEDGER} FROM ledger_rows l WHERE run_no = ?1 AND seq >= ?2 ORDER BY seq");
-    let mut rows = connection.prepare_cached(&sql)?;
+    let mut rows = prepare(connection, &sql)?;
     rows.query_map(params![run_no, signed(from)], ledger_row)?.collect()
 }
 
@@ -44,10 +44,7 @@ pub(super) fn load(connection: &Connection, id: SagaId) -> rusqlite::Result<Opti
 pub(super) fn head(connection: &Connection, id: SagaId) -> rusqlite::Result<Option<Head>> {
     let sql =
         format!("SELECT {HEAD} FROM run_specs s JOIN run_heads h USING (run_no) WHERE s.id = ?1");
-    connection
-        .prepare_cached(&sql)?
-        .query_row([id.to_string()], |row| decode_head(row, 0))
-        .optional()
+    prepare(connection, &sql)?.query_row([id.to_string()], |row| decode_head(row, 0)).optional()
 }
 
 pub(super) fn rows(connection: &Connection, id: SagaId, from: u64) -> rusqlite::Result<Vec<Row>> {
@@ -91,7 +88,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     }
     sql.push_str(" ORDER BY s.id DESC LIMIT ?");
     values.push(Box::new(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
-    let mut runs = connection.prepare_cached(&sql)?;
+    let mut runs = prepare(connection, &sql)?;
     let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
     runs.query_map(values.as_slice(), |row| saga_id(row, 0))?.collect()
 }
@@ -103,7 +100,7 @@ pub(super) fn scan(
 ) -> rusqlite::Result<Vec<StoredRun>> {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let sql = "SELECT run_no FROM run_specs WHERE id > ?1 ORDER BY id LIMIT ?2";
-    let mut runs = connection.prepare_cached(sql)?;
+    let mut runs = prepare(connection, sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let found: Vec<i64> = runs
         .query_map(params![after, limit], |row| row.get(0))?
@@ -118,7 +115,7 @@ pub(super) fn calls(
 ) -> rusqlite::Result<Vec<(SagaId, Timestamp)>> {
     let sql = "SELECT s.id, h.call_at FROM run_heads h JOIN run_specs s USING (run_no) \
                WHERE h.call_at IS NOT NULL ORDER BY h.call_at LIMIT ?1";
-    let mut calls = connection.prepare_cached(sql)?;
+    let mut calls = prepare(connection, sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let call = |row: &SqlRow<'_>| Ok((saga_id(row, 0)?, moment(row, 1)?.unwrap_or_default()));
     calls.query_map([limit], call)?.collect()

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row as SqlRow, params};
 use crate::desired::{Change, Observed, Provision, Provisioned, RecordChange, Resource, Survey};
 use crate::id::SagaId;
 use crate::json::Json;
-use crate::store::sqlite::codec::{execute, moment, saga_id, signed};
+use crate::store::sqlite::codec::{execute, moment, prepare, saga_id, signed};
 use crate::time::Timestamp;
 
 /// Whether every row that is to be swapped is as the change says it is before.
@@ -16,7 +16,7 @@ pub(super) fn take(connection: &Connection, changes: &[RecordChange]) -> rusqlit
         let Change { saga_id, step_idx, spec_version, changed_by, before, .. } = change;
         let (of, by) = (saga_id.to_string(), changed_by.map(|id| id.to_string()));
         let row = params![of, step_idx, signed(*spec_version), by, before.as_str()];
-        let found: i64 = connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+        let found: i64 = prepare(connection, sql)?.query_row(row, |row| row.get(0))?;
         if found == 0 {
             return Ok(false);
         }
@@ -55,15 +55,15 @@ fn open(
 ) -> rusqlite::Result<()> {
     let at = at.as_micros();
     let Provision { provider, kind, external_id, name, region, spec } = what;
-    let resource: i64 = connection
-        .prepare_cached(
-            "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
+    let resource: i64 = prepare(
+        connection,
+        "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
              first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
              ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
              last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
              RETURNING resource_no",
-        )?
-        .query_row(params![provider, kind, external_id, name, region, at], |row| row.get(0))?;
+    )?
+    .query_row(params![provider, kind, external_id, name, region, at], |row| row.get(0))?;
     let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \
                spec_version, status, created_at, updated_at) \
                VALUES (?1, ?2, ?3, ?4, 1, 'live', ?5, ?5)";
@@ -78,7 +78,7 @@ fn close(
     with: impl rusqlite::Params,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut closed = connection.prepare_cached(sql)?;
+    let mut closed = prepare(connection, sql)?;
     let closed: Vec<i64> =
         closed.query_map(with, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for resource in closed {
@@ -96,20 +96,20 @@ fn swap(
     change: &Change,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Change { saga_id, step_idx, spec_version, after, .. } = change;
-    let (of, by, version) = (saga_id.to_string(), saga.to_string(), signed(*spec_version));
+    // Its version was compared before, in the same commit.
+    let Change { saga_id, step_idx, after, .. } = change;
+    let (of, by) = (saga_id.to_string(), saga.to_string());
     if let Some(spec) = after {
-        let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = spec_version + 1, \
-                   updated_at = ?5, changed_by = ?6 WHERE saga_id = ?1 AND step_idx = ?2 \
-                   AND spec_version = ?3 AND closed_at IS NULL";
-        let row = params![of, step_idx, version, spec.as_str(), at.as_micros(), by];
+        let sql = "UPDATE cloud_provisioned SET spec = ?3, spec_version = spec_version + 1, \
+                   updated_at = ?4, changed_by = ?5 WHERE saga_id = ?1 AND step_idx = ?2 \
+                   AND closed_at IS NULL";
+        let row = params![of, step_idx, spec.as_str(), at.as_micros(), by];
         return execute(connection, sql, row).map(drop);
     }
-    let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?5, closed_at = ?5, \
-               spec_version = spec_version + 1, changed_by = ?4 WHERE saga_id = ?1 \
-               AND step_idx = ?2 AND spec_version = ?3 AND closed_at IS NULL \
-               RETURNING resource_no";
-    close(connection, sql, params![of, step_idx, version, by, at.as_micros()], at)
+    let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?4, closed_at = ?4, \
+               spec_version = spec_version + 1, changed_by = ?3 WHERE saga_id = ?1 \
+               AND step_idx = ?2 AND closed_at IS NULL RETURNING resource_no";
+    close(connection, sql, params![of, step_idx, by, at.as_micros()], at)
 }
 
 /// Takes a change of `saga` back, unless somebody has changed the row since.
@@ -128,7 +128,7 @@ fn restore(
         (saga_id.to_string(), saga.to_string(), changed_by.map(|id| id.to_string()));
     let version = signed(*spec_version);
     let row = params![of, step_idx, version, before.as_str(), at.as_micros(), by, before_that];
-    let mut restored = connection.prepare_cached(sql)?;
+    let mut restored = prepare(connection, sql)?;
     let restored: Vec<i64> =
         restored.query_map(row, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for resource in restored {
@@ -147,7 +147,7 @@ pub(super) fn provisioned(
     saga: Option<SagaId>,
 ) -> rusqlite::Result<Vec<Provisioned>> {
     let sql = format!("{PROVISIONED} WHERE ?1 IS NULL OR p.saga_id = ?1 ORDER BY p.provisioned_no");
-    let mut rows = connection.prepare_cached(&sql)?;
+    let mut rows = prepare(connection, &sql)?;
     rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
 }
 
@@ -157,7 +157,7 @@ pub(super) fn owners(connection: &Connection, saga: SagaId) -> rusqlite::Result<
         "{PROVISIONED} WHERE p.closed_at IS NULL AND p.resource_no IN (SELECT resource_no \
          FROM cloud_provisioned WHERE saga_id = ?1 AND closed_at IS NULL) ORDER BY p.provisioned_no"
     );
-    let mut rows = connection.prepare_cached(&sql)?;
+    let mut rows = prepare(connection, &sql)?;
     rows.query_map([saga.to_string()], provisioned_row)?.collect()
 }
 
@@ -192,7 +192,7 @@ const SEEN: &str = "INSERT INTO cloud_resources (provider, kind, external_id, na
 pub(super) fn observe(connection: &Connection, survey: &Survey) -> rusqlite::Result<Observed> {
     let (begun, at) = (survey.begun_at.as_micros(), survey.at.as_micros());
     let count = || {
-        let count = connection.prepare_cached("SELECT count(*) FROM cloud_resources");
+        let count = prepare(connection, "SELECT count(*) FROM cloud_resources");
         count?.query_row([], |row| row.get::<_, i64>(0))
     };
     let known = count()?;
@@ -235,7 +235,7 @@ pub(super) fn resources(connection: &Connection) -> rusqlite::Result<Vec<Resourc
         (SELECT p.saga_id FROM cloud_provisioned p WHERE p.resource_no = r.resource_no \
          ORDER BY p.provisioned_no DESC LIMIT 1) \
         FROM cloud_resources r ORDER BY r.provider, r.kind, r.external_id";
-    let mut rows = connection.prepare_cached(sql)?;
+    let mut rows = prepare(connection, sql)?;
     rows.query_map([], |row| {
         let text = |column: usize| row.get::<_, Option<String>>(column);
         Ok(Resource {

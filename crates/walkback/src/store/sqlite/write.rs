@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
-use crate::store::sqlite::codec::{SPEC, execute, micros, signed, spec};
+use crate::store::sqlite::codec::{SPEC, execute, micros, prepare, signed, spec};
 use crate::store::sqlite::{locks, records};
 use crate::store::{Appended, Claim, Head, NewRun, Party, Started, Transition, WorkerId};
 
@@ -18,7 +18,7 @@ pub(super) fn start(
     let spec = &run.spec;
     if let Some(key) = &spec.key {
         let known = format!("SELECT {SPEC} FROM run_specs s WHERE s.idempotency_key = ?1");
-        let known = connection.prepare_cached(&known)?.query_row([key], self::spec).optional()?;
+        let known = prepare(connection, &known)?.query_row([key], self::spec).optional()?;
         if let Some(known) = known {
             return Ok(Started::Exists(Box::new(known)));
         }
@@ -99,7 +99,8 @@ fn insert_head(
 }
 
 fn insert_rows(connection: &Connection, run_no: i64, rows: &[Row]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
+    let mut insert = prepare(
+        connection,
         "INSERT INTO ledger_rows (run_no, seq, kind, step_idx, attempt, actor, claim_id, fence, at, \
          payload, previous) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
@@ -133,8 +134,8 @@ pub(super) fn append(
         return Ok(Appended::Refused);
     }
     let Transition { expected_len, head, release, orphan, .. } = transition;
-    let changed = connection
-        .prepare_cached(
+    let changed = prepare(
+ connection,
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
@@ -188,8 +189,8 @@ pub(super) fn append_unclaimed(
     let Head { status, current_step, steps, cancel_requested, error, parked, .. } =
         &transition.head;
     let head = &transition.head;
-    let run_no: Option<i64> = connection
-        .prepare_cached(
+    let run_no: Option<i64> = prepare(
+ connection,
             "UPDATE run_heads SET status = :status, current_step_idx = :current, steps = :steps, \
              cancel_requested = :cancel, error = :error, parked = :parked, attention = :attention, \
              started_at = :started, finished_at = :finished, ledger_len = :len, ledger_head = :hash, \
