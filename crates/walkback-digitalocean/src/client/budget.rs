@@ -1,5 +1,5 @@
-//! One rate budget for all calls of a token, whichever processes make them. The API allows 250 in any minute and 5,000 in any hour;
-//! calls of an undo go first.
+//! One rate budget for all calls of a token, whichever processes make them. The API allows 250 in any
+//! minute and 5,000 in any hour; calls of an undo go first.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -129,11 +129,12 @@ impl Budget {
         booked.inspect_err(|error| warn!(%error, "the rate is not shared now")).ok()
     }
 
-    /// The API refused a call: nobody calls for so long.
+    /// The API refused a call: nobody calls for so long. Of many that are refused at once the first one's
+    /// wait is booked; where the budget owes already, another would be too long.
     pub(super) async fn refused(&self, wait: Duration) {
         let Some((store, key)) = self.shared.get() else { return };
         let calls = BURST + wait.as_secs_f64() * self.per_second;
-        let longest = Duration::MAX;
+        let longest = wait + Duration::from_secs_f64(BURST / self.per_second);
         let booking = Booking { calls, longest, ..self.booking(key, true) };
         if let Err(error) = store.book(booking).await {
             warn!(%error, "the others are not told that the API refused a call");
@@ -232,6 +233,22 @@ mod tests {
         assert_eq!(budget.book(true), Ok(wait));
         clock.turn(wait);
         assert_eq!(calls(&budget, true), 60);
+    }
+
+    #[tokio::test]
+    async fn many_refusals_at_once_are_waited_for_once() {
+        let (clock, budget) = budget();
+        let store: Arc<dyn Store> = Arc::new(walkback::MemoryStore::new());
+        budget.share(Arc::clone(&store), "account".to_owned());
+        let wait = Duration::from_secs(30);
+        for _ in 0..20 {
+            budget.refused(wait).await;
+        }
+        let turn = async || store.book(budget.booking("account", true)).await.unwrap();
+        let Turn::In(first) = turn().await else { panic!("too long") };
+        assert!(first >= wait && first < wait + Duration::from_secs(1), "{first:?}");
+        clock.turn(wait + Duration::from_secs(1));
+        assert_eq!(turn().await, Turn::In(Duration::ZERO));
     }
 
     #[test]

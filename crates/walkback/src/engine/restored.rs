@@ -38,15 +38,20 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// If a worker lives, naming it; if a saga is damaged or the store cannot be used. It may be asked
-    /// again then.
+    /// If a worker lives, naming it; if the store cannot be used. It may be asked again then. A saga that is
+    /// damaged is left alone, as workers leave it.
     pub async fn restored(&self, asked: &Asked) -> Result<usize, Error> {
         check_asked(asked)?;
         self.retire_the_dead().await?;
         let mut stopped = 0;
         for id in self.in_flight().await? {
             loop {
-                let run = self.0.load(id).await?;
+                let run = match self.0.load(id).await {
+                    Ok(run) => run,
+                    // No worker goes on with it either; or it is gone.
+                    Err(Error::Damaged { .. } | Error::NotFound(_) | Error::Pruned(_)) => break,
+                    Err(error) => return Err(error),
+                };
                 if run.state.status().at_rest() && run.state.parked().is_none() {
                     break;
                 }

@@ -1,6 +1,10 @@
 //! What a statement says when it is sent: in tests one of its guards may be missing (T13).
 
 use std::borrow::Cow;
+#[cfg(any(test, feature = "testing"))]
+use std::collections::BTreeSet;
+#[cfg(any(test, feature = "testing"))]
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// The statement as it is sent.
 #[cfg(not(any(test, feature = "testing")))]
@@ -22,12 +26,6 @@ pub(super) fn as_sent(sql: &str) -> Cow<'_, str> {
         _ => Cow::Borrowed(sql),
     }
 }
-
-#[cfg(any(test, feature = "testing"))]
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError, RwLock},
-};
 
 /// A statement, and what is sent instead.
 #[cfg(any(test, feature = "testing"))]
