@@ -38,7 +38,7 @@ fn judge(store: &str, hunt: &Hunt) {
     eprintln!("{store}: {} guards removed, {} of them spare", hunt.mutants, spare.len());
     let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
     assert!(missed.is_empty(), "no case misses\n{}", missed.join("\n"));
-    assert!(hunt.mutants > 50, "guards are found by reading the statements");
+    assert!(hunt.mutants > 10, "guards are found by reading the statements");
 }
 
 /// What a case says when it fails is of no interest here.
@@ -54,9 +54,11 @@ fn hush() {
 #[test]
 fn every_guard_that_is_missing_is_missed() {
     hush();
-    judge("sqlite", &hunt(sqlite));
-    // Each case takes a schema there, which is slow to make: 20 minutes.
-    if std::env::var("WALKBACK_MUTANTS").is_ok_and(|which| which == "all") {
-        judge("postgres", &hunt(postgres));
-    }
+    // On a server each case takes a schema, which is slow to make: `WALKBACK_MUTANTS=2/6` hunts there, for
+    // the third of six shares.
+    let Ok(share) = std::env::var("WALKBACK_MUTANTS") else {
+        return judge("sqlite", &hunt(sqlite, (0, 1)));
+    };
+    let (nth, of) = share.split_once('/').unwrap();
+    judge("postgres", &hunt(postgres, (nth.parse().unwrap(), of.parse().unwrap())));
 }

@@ -60,9 +60,9 @@ fn plain(sql: &str) -> String {
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-/// Plants every mutant in the stores that `fresh` makes, until a case fails on it. For a process of its
-/// own: every store of the process has the mutant.
-pub fn hunt(fresh: fn() -> Fresh) -> Hunt {
+/// Plants every mutant in the stores that `fresh` makes, until a case fails on it; or of so many shares of
+/// them one. For a process of its own: every store of the process has the mutant.
+pub fn hunt(fresh: fn() -> Fresh, (share, of): (usize, usize)) -> Hunt {
     let mut used_by: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     sent::noted();
     for (case, _) in CASES {
@@ -71,9 +71,13 @@ pub fn hunt(fresh: fn() -> Fresh) -> Hunt {
             used_by.entry(statement).or_default().push(case);
         }
     }
-    let mut hunt = Hunt::default();
+    let (mut hunt, mut nth) = (Hunt::default(), 0);
     for (statement, cases) in &used_by {
         for guard in guards(statement) {
+            nth += 1;
+            if nth % of != share {
+                continue;
+            }
             let mutant = Mutant { statement: statement.clone(), guard: (guard.start, guard.end) };
             sent::plant(Some(mutant.planted()));
             hunt.mutants += 1;
