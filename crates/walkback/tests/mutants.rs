@@ -2,24 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
-use walkback::SqliteStore;
-use walkback::store::PostgresStore;
-use walkback::testing::conformance::Fresh;
-use walkback::testing::postgres::Server;
 use walkback::testing::{Hunt, Mutant, hunt};
 
-fn sqlite() -> Fresh {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("walkback.db");
-    let store = SqliteStore::open(&file).unwrap();
-    Fresh::new(store).reopening(move || SqliteStore::open(file).unwrap()).keeping(folder)
-}
-
-fn postgres() -> Fresh {
-    let url = Server::shared().place();
-    let store = PostgresStore::new(&url).unwrap();
-    Fresh::new(store).reopening(move || PostgresStore::new(&url).unwrap())
-}
+#[path = "stores/fresh.rs"]
+mod fresh;
+use fresh::{postgres, sqlite};
 
 /// Guards that nobody can miss: each with a part of its statement, and why it is there.
 const SPARE: [(&str, &str, &str); 4] = [

@@ -4,23 +4,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use walkback::MemoryStore;
 use walkback::store::PostgresStore;
 use walkback::testing::conformance::{CASES, Fresh};
 use walkback::testing::postgres::{Pooler, Server, tell};
-use walkback::{MemoryStore, SqliteStore};
 
-fn sqlite() -> Fresh {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("walkback.db");
-    let store = SqliteStore::open(&file).unwrap();
-    Fresh::new(store).reopening(move || SqliteStore::open(file).unwrap()).keeping(folder)
-}
-
-fn postgres() -> Fresh {
-    let url = Server::shared().place();
-    let store = PostgresStore::new(&url).unwrap();
-    Fresh::new(store).reopening(move || PostgresStore::new(&url).unwrap())
-}
+#[path = "stores/fresh.rs"]
+mod fresh;
+use fresh::{postgres, sqlite};
 
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));
 walkback::store_conformance!(sqlite_file, sqlite());

@@ -15,7 +15,10 @@ impl State {
             return Err("the run has ended");
         }
         self.stopped = Some((ParkReason::Restored, at));
-        for idx in (0..self.steps.len()).filter(|_| !self.turned()).collect::<Vec<_>>() {
+        if self.turned() {
+            return Ok(());
+        }
+        for idx in 0..self.steps.len() {
             let step = &mut self.steps[idx];
             if step.passed() {
                 continue;

@@ -1,5 +1,5 @@
--- Claims due runs for one worker, the highest priority first and of one priority the one that is
--- due longest, leaving out what others are just claiming. Priority by priority, so that the index
+-- Claims due runs for one worker, the highest priority first and of one priority those that
+-- are put in below, leaving out what others are just claiming. Priority by priority, so that the index
 -- gives just what is due and not what waits. The worker is locked against being taken for dead.
 WITH RECURSIVE priorities (priority) AS (
     SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL
@@ -11,13 +11,7 @@ WITH RECURSIVE priorities (priority) AS (
     SELECT id FROM workers WHERE id = $1 AND NOT dead FOR KEY SHARE
 ), due AS MATERIALIZED (
     SELECT found.* FROM priorities CROSS JOIN LATERAL (
-        SELECT head.id, head.orphaned, head.due_at, head.priority FROM run_heads head
-        WHERE head.priority = priorities.priority AND head.due_at <= $2
-          AND EXISTS (SELECT FROM working)
-          AND ($3::text[] IS NULL OR head.queue = ANY ($3))
-          AND head.needs <> ALL ($4::bigint[])
-        ORDER BY head.due_at LIMIT $5
-        FOR UPDATE OF head SKIP LOCKED
+        {FOUND}
     ) found
     WHERE priorities.priority IS NOT NULL
     LIMIT $5

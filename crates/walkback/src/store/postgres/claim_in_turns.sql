@@ -1,16 +1,6 @@
--- As claim.sql, where more is due than the worker takes: of one priority every party gets its turn, from the
--- one behind $6 on and round about, each with an equal share of the places, the longest due first. Parties
--- are found by leaping through the index from one to the next, at most as many as there are places.
-WITH RECURSIVE priorities (priority) AS (
-    SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL
-    UNION ALL
-    SELECT (SELECT max(head.priority) FROM run_heads head
-            WHERE head.due_at IS NOT NULL AND head.priority < priorities.priority)
-    FROM priorities WHERE priorities.priority IS NOT NULL
-), working AS MATERIALIZED (
-    SELECT id FROM workers WHERE id = $1 AND NOT dead FOR KEY SHARE
-), due AS MATERIALIZED (
-    SELECT found.* FROM priorities CROSS JOIN LATERAL (
+-- Where more is due than the worker takes: of one priority every party gets its turn, from the one behind
+-- $6 on and round about, each with an equal share of the places, the longest due first. Parties are found
+-- by leaping through the index from one to the next, at most as many as there are places. Within claim.sql.
         WITH RECURSIVE behind (party, nth) AS (
             (SELECT head.party, 1 FROM run_heads head
              WHERE head.due_at IS NOT NULL AND head.priority = priorities.priority
@@ -49,16 +39,3 @@ WITH RECURSIVE priorities (priority) AS (
             ORDER BY head.due_at LIMIT (SELECT places FROM share)
             FOR UPDATE OF head SKIP LOCKED
         ) its
-    ) found
-    WHERE priorities.priority IS NOT NULL
-    LIMIT $5
-), taken AS (
-    UPDATE run_heads head SET owner = $1, claim_id = gen_random_uuid(), fence = fence + 1,
-        orphaned = false, nudged = false, due_at = NULL
-    FROM due WHERE head.id = due.id
-    RETURNING head.*, due.orphaned AS was_orphaned, due.due_at AS was_due
-)
-SELECT (SELECT count(*) FROM working) AS working, s.id IS NOT NULL AS found, h.was_orphaned,
-    h.fence, {RUN}
-FROM (SELECT) always LEFT JOIN (taken h JOIN run_specs s USING (id)) ON true
-ORDER BY h.priority DESC, h.was_due

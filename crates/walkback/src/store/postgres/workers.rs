@@ -212,11 +212,11 @@ pub(super) async fn claim(
     connection: &mut Connection,
     wanted: &Wanted,
 ) -> Result<Option<Vec<Claimed>>, Trouble> {
-    let sql = match wanted.turns_after {
-        None => include_str!("claim.sql"),
+    let found = match wanted.turns_after {
+        None => include_str!("claim_longest_due.sql"),
         Some(_) => include_str!("claim_in_turns.sql"),
     };
-    let sql = sql.replace("{RUN}", RUN);
+    let sql = include_str!("claim.sql").replace("{FOUND}", found).replace("{RUN}", RUN);
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     let cannot: Vec<i64> = wanted.cannot.iter().map(|needs| needs.0).collect();
     let (worker, now) = (signed(wanted.worker.0), wanted.now.as_micros());

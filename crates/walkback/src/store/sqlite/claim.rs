@@ -32,28 +32,18 @@ pub(super) fn claim(connection: &Connection, wanted: &Wanted) -> rusqlite::Resul
             Some(after) => parties(connection, priority, after, wanted.limit)?,
         };
         let share = wanted.limit.div_ceil(parties.len().max(1));
-        let mut runs = prepare(
-            connection,
-            "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 \
+        // One that asks for no party looks at the index of what is due alone.
+        let of_party = if wanted.turns_after.is_some() { "party = ?6" } else { "?6 IS NULL" };
+        let sql = format!(
+            "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND due_at <= ?2 AND {of_party} \
              AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
-             AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
-        )?;
-        let mut of_party = prepare(
-            connection,
-            "SELECT run_no, orphaned FROM run_heads WHERE priority = ?1 AND party = ?6 \
-             AND due_at <= ?2 AND (?3 = '[]' OR queue IN (SELECT value FROM json_each(?3))) \
-             AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4",
-        )?;
+             AND needs NOT IN (SELECT value FROM json_each(?5)) ORDER BY due_at LIMIT ?4"
+        );
+        let mut runs = prepare(connection, &sql)?;
         for party in parties {
             let left = share.min(wanted.limit - due.len());
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            let found = match party {
-                None => runs.query_map(params![priority, now, queues, left, cannot], read)?,
-                Some(party) => {
-                    let values = params![priority, now, queues, left, cannot, party];
-                    of_party.query_map(values, read)?
-                }
-            };
+            let values = params![priority, now, queues, left, cannot, party];
+            let found = runs.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
             for run in found {
                 due.push(run?);
             }

@@ -10,10 +10,10 @@ use crate::machine::{Lock, Status};
 use crate::run::Run;
 use crate::store::{Appended, Claim, Filter, Locks, Spec, Store, Transition};
 use crate::testing::conformance::maker::{
-    Made, applied, at, begin, claim_at, done, ids, json, must, owned, spec, transition,
+    Made, applied, at, claim_at, ids, json, must, owned, spec, transition,
 };
-use crate::testing::conformance::prune::stone;
-use crate::testing::conformance::records::{made, makes};
+use crate::testing::conformance::prune::{ended, stone};
+use crate::testing::conformance::records::{made, makes, open};
 use crate::time::Timestamp;
 
 type Under = Arc<dyn Store>;
@@ -26,10 +26,6 @@ fn other() -> Json {
 async fn records(store: &dyn Store, run: &mut Run, claim: &Claim, records: Vec<RecordChange>) {
     let next = transition(run, &[], Some(claim));
     applied(store, claim, Transition { records, ..next }).await;
-}
-
-fn open(step: usize, name: &str) -> RecordChange {
-    RecordChange::Open { step, what: made(name), at: at(3_000) }
 }
 
 fn close(step: usize, moment: i64) -> RecordChange {
@@ -275,11 +271,7 @@ pub(super) async fn what_a_failed_run_lets_go_depends_on_what_is_left(store: Und
 /// A run that is at its end, with this label.
 async fn over(store: &dyn Store, tenant: &str) -> Made {
     let labels = [("tenant".to_owned(), tenant.to_owned())].into();
-    let (mut made, claim) = owned(store, Spec { labels, ..spec() }).await;
-    let events = [begin(0), done(0, "{}"), begin(1), done(1, "{}")];
-    let next = transition(&mut made.run, &events, Some(&claim));
-    applied(store, &claim, Transition { release: true, ..next }).await;
-    made
+    ended(store, Spec { labels, ..spec() }).await.0
 }
 
 pub(super) async fn what_others_own_keeps_nobody_from_being_pruned(store: Under) {

@@ -34,7 +34,7 @@ fn released(next: Transition) -> Transition {
 }
 
 /// A run that went through both its steps, and was let go.
-async fn ended(store: &dyn Store, spec: Spec) -> (Made, Claim) {
+pub(super) async fn ended(store: &dyn Store, spec: Spec) -> (Made, Claim) {
     let (mut made, claim) = owned(store, spec).await;
     let events = [begin(0), done(0, "{}"), begin(1), done(1, "{}")];
     applied(store, &claim, released(transition(&mut made.run, &events, Some(&claim)))).await;

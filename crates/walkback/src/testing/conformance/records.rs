@@ -18,7 +18,7 @@ pub(super) fn made(name: &str) -> Provision {
     Provision { name: Some(name.to_owned()), region: Some("ams3".to_owned()), ..what }
 }
 
-fn open(step: usize, name: &str) -> RecordChange {
+pub(super) fn open(step: usize, name: &str) -> RecordChange {
     RecordChange::Open { step, what: made(name), at: at(3_000) }
 }
 

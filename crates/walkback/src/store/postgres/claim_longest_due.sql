@@ -1,0 +1,8 @@
+-- Of one priority the runs that are due longest; within claim.sql.
+        SELECT head.id, head.orphaned, head.due_at, head.priority FROM run_heads head
+        WHERE head.priority = priorities.priority AND head.due_at <= $2
+          AND EXISTS (SELECT FROM working)
+          AND ($3::text[] IS NULL OR head.queue = ANY ($3))
+          AND head.needs <> ALL ($4::bigint[])
+        ORDER BY head.due_at LIMIT $5
+        FOR UPDATE OF head SKIP LOCKED
