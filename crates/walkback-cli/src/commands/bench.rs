@@ -39,6 +39,9 @@ pub(crate) struct BenchArgs {
     /// How often each throughput is measured; the median counts.
     #[arg(long, value_name = "N", default_value_t = 5)]
     repeat: usize,
+    /// Finished runs that lie about where it is measured what they cost.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    finished: usize,
     /// The folder for the files of the measurement; a real disk. They are removed afterwards.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -46,6 +49,9 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     postgres: bool,
 }
+
+/// Runs that wait in the file that is not empty.
+const WAITING: usize = 1_000;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -60,9 +66,10 @@ struct Report {
     raw: raw::Raw,
     /// Sagas a second that the raw inserts would be, and W1's part of that.
     w1_of_raw: f64,
-    /// One at a time in an empty file, and in one with 1,000 waiting and 100,000 finished runs.
+    /// One at a time in an empty file, and in one with waiting and finished runs.
     w3: load::Latency,
     w3_loaded: load::Latency,
+    finished: usize,
     /// Median of W3 by the median of the commits that it needs.
     w3_of_commits: f64,
     w3_loaded_of_empty: f64,
@@ -159,7 +166,7 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
     let file = Scratch::new(&args.dir, "w3");
     let load = Load::open(&file.0, args.concurrency).await?;
     let w3 = load.latency().await?;
-    load.fill(100_000, 1_000).await?;
+    load.fill(args.finished, WAITING).await?;
     let w3_loaded = load.latency().await?;
     load.close().await?;
     let pragmas = Settings::from(walkback::SqliteStore::open(&file.0)?.pragmas());
@@ -174,6 +181,7 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Outcome {
         raw,
         w3,
         w3_loaded,
+        finished: args.finished,
         verify,
         memory,
     };

@@ -37,6 +37,10 @@ pub(super) struct Report {
     pub(super) one_row_commit_ms: f64,
     pub(super) w3: Latency,
     pub(super) w3_of_commits: f64,
+    /// W1 in tables that hold so many finished runs, and in turns with it in new ones.
+    pub(super) finished: usize,
+    pub(super) w1_loaded: Measured,
+    pub(super) w1_loaded_of_new: f64,
     /// Sagas a second of one worker process and of four, which find all of them in the tables.
     pub(super) processes: Vec<f64>,
     pub(super) four_of_one_process: f64,
@@ -109,6 +113,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     let w3 = load.latency().await?;
     load.close().await?;
     let one_row_commit_ms = one_row_commit(&ground)?;
+    let (w1_loaded, w1_new) = beside_finished(&ground, args).await?;
     let mut processes = Vec::new();
     for count in [1, 4] {
         processes.push(worker_processes(&ground, args, count).await?);
@@ -130,6 +135,9 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         one_row_commit_ms,
         w3_of_commits: w3.p50_ms / (w3.commits_per_saga * one_row_commit_ms),
         w3,
+        finished: args.finished,
+        w1_loaded_of_new: w1_loaded.sagas_per_second / w1_new.sagas_per_second,
+        w1_loaded,
         four_of_one_process: processes[1] / processes[0],
         processes,
         verify,
@@ -141,6 +149,23 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         report::server_lines(&report).iter().try_for_each(|line| app.out.line(line))?;
     }
     Ok(if report.verify.violations == 0 { Exit::Done } else { Exit::RolledBack })
+}
+
+/// W1 in tables that hold finished runs, and in turns with it in new ones.
+async fn beside_finished(
+    ground: &Ground,
+    args: &BenchArgs,
+) -> Result<(Measured, Measured), Failure> {
+    let steps = ["echo", "echo", "echo"];
+    let full = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
+    full.fill(args.finished, 0).await?;
+    let (mut loaded, mut new) = (Vec::new(), Vec::new());
+    for _ in 0..args.repeat.max(1) {
+        loaded.push(full.throughput(args.sagas, &steps).await?);
+        new.push(throughput(ground, args, &steps).await?.0);
+    }
+    full.close().await?;
+    Ok((middle(loaded), middle(new)))
 }
 
 /// One measurement in tables of its own.

@@ -1,7 +1,7 @@
 //! The measurements as a person reads them.
 
 use crate::commands::bench::load::{Latency, Measured};
-use crate::commands::bench::{Report, postgres};
+use crate::commands::bench::{Report, WAITING, postgres};
 
 pub(super) fn lines(report: &Report) -> Vec<String> {
     let settings = &report.pragmas;
@@ -35,7 +35,8 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     ));
     lines.push(latency("W3  one at a time, empty file", &report.w3));
     lines.push(format!("    p50 of its commits' time    {:>9.2} times", report.w3_of_commits));
-    lines.push(latency("W3  beside 1,000 waiting, 100,000 done", &report.w3_loaded));
+    let beside = format!("W3  beside {WAITING} waiting, {} done", report.finished);
+    lines.push(latency(&beside, &report.w3_loaded));
     lines.push(format!("    p50 of that in an empty file{:>9.2} times", report.w3_loaded_of_empty));
     let verify = &report.verify;
     lines.push(format!(
@@ -73,6 +74,8 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
         ),
         latency("W3  one at a time", &report.w3),
         format!("    p50 of its commits' time    {:>9.2} times", report.w3_of_commits),
+        throughput(&format!("W1  beside {} finished", report.finished), &report.w1_loaded),
+        format!("    of that in new tables       {:>9.2} times", report.w1_loaded_of_new),
         format!(
             "one worker process, and four    {:>9.0} and {:.0} sagas/s, {:.0} %",
             report.processes[0],
