@@ -184,6 +184,34 @@ fn workers_go_on_when_the_server_was_away() {
     assert_eq!(desk.run(&["verify"]).code, 0);
 }
 
+/// Shown by a trigger that refuses as a full disk does.
+#[test]
+fn a_worker_waits_for_room_where_the_servers_disk_is_full() {
+    let url = Server::shared().place();
+    let desk = Desk::with_store(&url);
+    let mut worker = working(&desk, &["work"]);
+    let id = start(&desk, "2");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    let fill = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                'BEGIN RAISE disk_full; END'; \
+                CREATE TRIGGER refuse BEFORE INSERT ON ledger_rows EXECUTE FUNCTION refuse()";
+    walkback::testing::postgres::tell(&url, fill).unwrap();
+    let refused = desk.run(&["start", "--steps", "echo"]);
+    assert_eq!(refused.code, 4, "who only asks is told: {refused:?}");
+    assert!(refused.err.contains("the disk is full; nothing was written"), "{refused:?}");
+    pause(Duration::from_secs(4));
+    assert!(worker.try_wait().unwrap().is_none(), "the worker ended");
+    walkback::testing::postgres::tell(&url, "DROP TRIGGER refuse ON ledger_rows").unwrap();
+    wait_until("it completes", || status(&desk, &id) == "completed");
+    let rows = desk.run(&["ledger", &id, "--json"]).json_lines();
+    let kinds: Vec<&Value> = rows.iter().map(|row| &row["kind"]).collect();
+    assert_eq!(kinds, ["accepted", "step_started", "step_completed"], "nothing was done twice");
+    assert_eq!(desk.run(&["list", "--json"]).json().as_array().unwrap().len(), 1);
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    assert_eq!(desk.run(&["verify"]).code, 0);
+}
+
 #[test]
 fn a_dead_workers_sagas_are_taken_over_and_a_leaving_ones_at_once() {
     let desk = Desk::with_store(&Server::shared().place());

@@ -227,6 +227,7 @@ impl Coordination for PostgresStore {
                 Box::pin(async move { workers::enlist(connection, &info, worker).await })
             });
             enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
+            parts.database.works();
             if !parts.hints.is_deaf() {
                 parts.database.prepare_statements();
             }

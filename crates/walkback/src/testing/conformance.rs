@@ -10,12 +10,14 @@ use crate::desired::Provisioned;
 use crate::store::{Store, StoredRun};
 use crate::testing::conformance::maker::must;
 
+mod amid;
 mod append;
 mod budgets;
 mod bytes;
 mod calls;
 mod changes;
 mod claim;
+mod elsewhere;
 mod guards;
 mod kinds;
 mod list;
@@ -38,8 +40,17 @@ pub struct Fresh {
     pub keep: Box<dyn Any + Send>,
 }
 
-/// Opens a store again that was closed.
-pub type Reopen = Box<dyn FnOnce() -> Arc<dyn Store>>;
+/// Opens a store again, or once more beside itself.
+pub type Reopen = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
+
+tokio::task_local! {
+    static BESIDE: Option<Reopen>;
+}
+
+/// The case's store as another process has it, if it has more than one.
+fn beside() -> Option<Arc<dyn Store>> {
+    BESIDE.with(|open| open.as_ref().map(|open| open()))
+}
 
 impl Fresh {
     /// A store that leaves nothing behind.
@@ -49,8 +60,11 @@ impl Fresh {
 
     /// The same, and how to open it again: after each case it must hold what it held.
     #[must_use]
-    pub fn reopening<S: Store + 'static>(mut self, open: impl FnOnce() -> S + 'static) -> Self {
-        self.reopen = Some(Box::new(|| Arc::new(open())));
+    pub fn reopening<S: Store + 'static>(
+        mut self,
+        open: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.reopen = Some(Arc::new(move || Arc::new(open())));
         self
     }
 
@@ -77,7 +91,7 @@ pub fn run(name: &str, fresh: Fresh) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let Fresh { store, reopen, keep } = fresh;
-        (case.1)(Arc::clone(&store)).await;
+        BESIDE.scope(reopen.clone(), (case.1)(Arc::clone(&store))).await;
         if let Some(reopen) = reopen {
             let held = contents(&*store).await;
             drop(store);
@@ -304,12 +318,31 @@ suite! { $
         a_reserve_is_left_to_the_urgent
         a_budget_fills_up_again_and_not_over;
     turns:
+        who_has_nothing_to_claim_takes_no_place
+        nobody_has_two_turns_at_once
+        a_party_is_served_by_priority
+        turns_are_of_the_queues_and_the_steps_asked_for
         every_tenant_gets_a_turn
         turns_go_round_about
         queues_take_turns_too
         a_turn_does_not_come_before_a_higher_priority
         what_is_not_due_has_no_turn;
+    amid:
+        what_is_refused_alone_is_refused_amid_others
+        each_is_written_to_its_own_run
+        what_is_closed_amid_others_is_closed_once;
+    elsewhere:
+        who_is_taken_for_dead_elsewhere_claims_nothing
+        who_is_taken_for_dead_elsewhere_starts_nothing
+        nobody_leaves_for_another;
     guards:
+        a_change_of_a_row_that_is_closed_is_refused_though_others_look_like_it
+        a_change_says_who_changed_it_before_and_what_was_wanted
+        what_is_closed_with_a_row_is_closed_once
+        others_things_are_neither_gone_nor_back_with_one
+        what_another_provider_has_is_new_here
+        whoever_waits_for_another_key_is_not_woken
+        others_keep_their_locks_and_their_records_when_one_is_pruned
         a_thing_is_gone_when_nobody_wants_it_any_more
         what_was_closed_once_is_left_alone
         what_was_closed_once_is_not_removed_again

@@ -9,7 +9,7 @@ pub(crate) fn sqlite() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("walkback.db");
     let store = SqliteStore::open(&file).unwrap();
-    Fresh::new(store).reopening(move || SqliteStore::open(file).unwrap()).keeping(folder)
+    Fresh::new(store).reopening(move || SqliteStore::open(&file).unwrap()).keeping(folder)
 }
 
 pub(crate) fn postgres() -> Fresh {

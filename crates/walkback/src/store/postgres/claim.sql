@@ -4,8 +4,8 @@
 WITH RECURSIVE priorities (priority) AS (
     SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL
     UNION ALL
-    SELECT (SELECT max(head.priority) FROM run_heads head
-            WHERE head.due_at IS NOT NULL AND head.priority < priorities.priority)
+    SELECT (SELECT max(lower.priority) FROM run_heads lower
+            WHERE lower.due_at IS NOT NULL AND lower.priority < priorities.priority)
     FROM priorities WHERE priorities.priority IS NOT NULL
 ), working AS MATERIALIZED (
     SELECT id FROM workers WHERE id = $1 AND NOT dead FOR KEY SHARE

@@ -47,6 +47,8 @@ pub(super) struct Database {
     was_away: AtomicBool,
     /// Settled when it was reached and its tables are ours.
     ready: OnceCell<()>,
+    /// A worker keeps its sagas here, and waits for room where the disk is full; who only asks is told.
+    works: AtomicBool,
     /// Statements so far, to be counted.
     pub(super) statements: AtomicU64,
     /// Commits of runs so far, and the runs in them.
@@ -81,6 +83,7 @@ impl Database {
             unprepared: AtomicBool::new(true),
             was_away: AtomicBool::new(false),
             ready: OnceCell::new(),
+            works: AtomicBool::new(false),
             statements: AtomicU64::new(0),
             commits: Default::default(),
         })
@@ -144,6 +147,19 @@ impl Database {
         self.unprepared.store(false, Ordering::Relaxed);
     }
 
+    /// A worker of this process keeps its sagas here from now on.
+    pub(super) fn works(&self) {
+        self.works.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is there, wrote nothing of it, and may write it in a while.
+    fn refuses_for_now(&self, error: &Error) -> bool {
+        match error.code() {
+            Some(code) if *code == SqlState::DISK_FULL => self.works.load(Ordering::Relaxed),
+            code => code == Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+        }
+    }
+
     /// A commit was made, for so many runs.
     pub(super) fn committed(&self, runs: usize) {
         self.commits.0.fetch_add(1, Ordering::Relaxed);
@@ -156,11 +172,11 @@ impl Database {
     }
 
     async fn reach(self: &Arc<Self>) -> Result<Connection, StoreError> {
-        let (since, mut pause) = (Instant::now(), PAUSE.0);
+        let mut patience = Patience::new();
         loop {
             let error = match self.pool.get().await {
                 Ok(client) => {
-                    if pause > PAUSE.0 {
+                    if patience.has_waited() {
                         info!(place = %self.place, "the server is back");
                     }
                     let database = Arc::clone(self);
@@ -171,18 +187,17 @@ impl Database {
             };
             let refused = self.error(&error);
             let passing = self.ready.initialized() && away(&error);
-            if !passing || since.elapsed() > PATIENCE {
+            if !passing || patience.is_over() {
                 return Err(match refused {
                     StoreError::Failed { why, .. } => self.unusable(why),
                     other => other,
                 });
             }
             self.was_away.store(true, Ordering::Relaxed);
-            if pause == PAUSE.0 {
+            if !patience.has_waited() {
                 warn!(place = %self.place, error = %refused, "the server is away; waiting for it");
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
+            patience.wait().await;
         }
     }
 
@@ -193,13 +208,17 @@ impl Database {
     ) -> Answer<'static, T> {
         let database = Arc::clone(self);
         Box::pin(async move {
-            let since = Instant::now();
+            let mut patience = Patience::new();
             loop {
                 let mut connection = database.connection().await?;
                 match work(&mut connection).await {
                     Ok(answer) => return Ok(answer),
-                    Err(Trouble::Server(error)) if away(&error) && since.elapsed() < PATIENCE => {
-                        tokio::time::sleep(PAUSE.0).await;
+                    Err(Trouble::Server(error))
+                        if (away(&error) || database.refuses_for_now(&error))
+                            && !patience.is_over() =>
+                    {
+                        drop(connection);
+                        patience.wait().await;
                     }
                     Err(trouble) => return Err(trouble.told(&database)),
                 }
@@ -230,25 +249,55 @@ impl Database {
         })
     }
 
-    /// Does `work`, which changes something in one commit; again, if nothing came of it
-    /// because of another one's lock or because the server became a replica.
+    /// Does `work`, which changes something in one commit; again, if nothing came of it because of
+    /// another one's lock, because the server became a replica or, for a worker, because its disk is full.
     pub(super) async fn write<T>(
         self: &Arc<Self>,
         work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T>,
     ) -> Result<T, Trouble> {
-        let (since, mut tries) = (Instant::now(), 1);
+        let (mut patience, mut tries) = (Patience::new(), 1);
         loop {
             let mut connection = self.connection().await.map_err(Trouble::Store)?;
             match work(&mut connection).await {
                 Err(Trouble::Server(error)) if contended(&error) && tries < TRIES => tries += 1,
                 Err(Trouble::Server(error))
-                    if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
-                        && since.elapsed() < PATIENCE => {}
+                    if self.refuses_for_now(&error) && !patience.is_over() =>
+                {
+                    if !patience.has_waited() {
+                        let error = self.error(&error);
+                        warn!(place = %self.place, %error, "the server writes nothing; waiting");
+                    }
+                }
                 done => return done,
             }
             drop(connection);
-            tokio::time::sleep(PAUSE.0).await;
+            patience.wait().await;
         }
+    }
+}
+
+/// How long what passes by itself has been waited for.
+struct Patience {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { since: Instant::now(), pause: PAUSE.0 }
+    }
+
+    fn has_waited(&self) -> bool {
+        self.pause > PAUSE.0
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() > PATIENCE
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE.1);
     }
 }
 

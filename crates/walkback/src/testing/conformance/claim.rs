@@ -118,7 +118,9 @@ pub(super) async fn a_higher_priority_is_claimed_first(store: Under) {
     let low = due(&*store, Spec { priority: -1, ..spec() }, 1).await;
     let high = due(&*store, Spec { priority: 5, ..spec() }, 3).await;
     let middle = due(&*store, spec(), 2).await;
+    let highest = due(&*store, Spec { priority: 6, ..spec() }, 4).await;
     enlist(&*store, WORKER).await;
+    assert_eq!(ids(&claim_at(&*store, at(500), 1).await), [highest]);
     assert_eq!(ids(&claim_at(&*store, at(500), 10).await), [high, middle, low]);
 }
 

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::desired::{Change, Provisioned, RecordChange, Resource, Seen, Survey};
+use crate::desired::{Change, Observed, Provisioned, RecordChange, Resource, Seen, Survey};
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::machine::{Lock, Status};
 use crate::run::Run;
 use crate::store::{Appended, Claim, Filter, Locks, Spec, Store, Transition};
 use crate::testing::conformance::maker::{
-    Made, applied, at, claim_at, ids, json, must, owned, spec, transition,
+    Made, applied, at, begin, claim_at, ids, json, must, owned, refused, spec, transition,
 };
 use crate::testing::conformance::prune::{ended, stone};
 use crate::testing::conformance::records::{made, makes, open};
@@ -154,7 +154,63 @@ pub(super) async fn what_another_changed_instead_is_not_taken_back(store: Under)
     assert_eq!((row.spec_version, row.changed_by), (2, Some(claim.saga())));
 }
 
-async fn survey(store: &dyn Store, provider: &str, kind: &str, found: &[&str], begun: i64) {
+/// A row that looks like another one of the same saga, and like one of another saga.
+pub(super) async fn a_change_of_a_row_that_is_closed_is_refused_though_others_look_like_it(
+    store: Under,
+) {
+    let (mut first, one) = owned(&*store, spec()).await;
+    records(&*store, &mut first.run, &one, vec![open(0, "v"), open(1, "v")]).await;
+    let (mut second, two) = owned(&*store, spec()).await;
+    records(&*store, &mut second.run, &two, vec![open(0, "v")]).await;
+    let change = rows(&*store, one.saga()).await.remove(0).becomes(Some(other()));
+    records(&*store, &mut first.run, &one, vec![close(0, 4_000)]).await;
+    let (mut by, claim) = owned(&*store, spec()).await;
+    let next = transition(&mut by.run, &[], Some(&claim));
+    refused(&*store, &claim, Transition { records: vec![swap(&change)], ..next }).await;
+}
+
+pub(super) async fn a_change_says_who_changed_it_before_and_what_was_wanted(store: Under) {
+    let (one, _) = three(&*store).await;
+    let (mut by, claim) = owned(&*store, spec()).await;
+    let change = rows(&*store, one).await.remove(0).becomes(Some(other()));
+    for wrong in [
+        Change { changed_by: Some(one), ..change.clone() },
+        Change { before: other(), ..change.clone() },
+    ] {
+        let next = transition(&mut by.run, &[], Some(&claim));
+        refused(&*store, &claim, Transition { records: vec![swap(&wrong)], ..next }).await;
+    }
+}
+
+pub(super) async fn what_is_closed_with_a_row_is_closed_once(store: Under) {
+    let (mut made, claim) = owned(&*store, spec()).await;
+    records(&*store, &mut made.run, &claim, vec![open(0, "v")]).await;
+    let next = transition(&mut made.run, &[begin(0)], Some(&claim));
+    applied(&*store, &claim, Transition { records: vec![close(0, 4_000)], ..next }).await;
+    assert_eq!(rows(&*store, claim.saga()).await[0].closed_at, Some(at(4_000)));
+}
+
+pub(super) async fn others_things_are_neither_gone_nor_back_with_one(store: Under) {
+    survey(&*store, "cloud", "vpc", &["seen"], 1_000).await;
+    let (mut first, one) = owned(&*store, spec()).await;
+    records(&*store, &mut first.run, &one, vec![open(0, "v"), open(1, "w")]).await;
+    records(&*store, &mut first.run, &one, vec![close(0, 4_000)]).await;
+    assert_eq!(thing(&*store, "seen").await.gone_at, None, "nobody said that it is gone");
+    let (mut by, claim) = owned(&*store, spec()).await;
+    let change = rows(&*store, one.saga()).await.remove(1).becomes(None);
+    records(&*store, &mut by.run, &claim, vec![swap(&change)]).await;
+    records(&*store, &mut by.run, &claim, vec![restore(&change)]).await;
+    assert_eq!(thing(&*store, "w").await.gone_at, None);
+    assert_eq!(thing(&*store, "v").await.gone_at, Some(at(4_000)), "it is still gone");
+}
+
+async fn survey(
+    store: &dyn Store,
+    provider: &str,
+    kind: &str,
+    found: &[&str],
+    begun: i64,
+) -> Observed {
     let seen = |id: &&str| Seen {
         kind: kind.to_owned(),
         external_id: (*id).to_owned(),
@@ -166,7 +222,14 @@ async fn survey(store: &dyn Store, provider: &str, kind: &str, found: &[&str], b
     let (provider, kinds) = (provider.to_owned(), vec![kind.to_owned()]);
     let found = found.iter().map(seen).collect();
     let (begun_at, at) = (at(begun), at(begun + 10));
-    must(store.observe(Survey { provider, kinds, found, begun_at, at }).await);
+    must(store.observe(Survey { provider, kinds, found, begun_at, at }).await)
+}
+
+pub(super) async fn what_another_provider_has_is_new_here(store: Under) {
+    for provider in ["cloud", "sky"] {
+        assert_eq!(survey(&*store, provider, "vpc", &["v"], 1_000).await.new, 1);
+    }
+    assert_eq!(survey(&*store, "sky", "vpc", &["v"], 2_000).await.new, 0);
 }
 
 pub(super) async fn a_survey_tells_of_its_provider_and_its_kinds_alone(store: Under) {
@@ -268,6 +331,17 @@ pub(super) async fn what_a_failed_run_lets_go_depends_on_what_is_left(store: Und
     }
 }
 
+pub(super) async fn whoever_waits_for_another_key_is_not_woken(store: Under) {
+    let key = |key: &str| vec![Lock { key: key.to_owned(), at_most: None }];
+    let (mut holder, _) = locking(&*store, key("k"), vec![]).await;
+    locking(&*store, key("other"), vec![]).await;
+    let (_, waiter) = locking(&*store, vec![], key("k")).await;
+    locking(&*store, vec![], key("other")).await;
+    ends(&*store, &mut holder, Status::Completed, false).await;
+    must(store.let_go(holder.run.spec.id).await);
+    assert_eq!(due(&*store).await, [waiter.saga()]);
+}
+
 /// A run that is at its end, with this label.
 async fn over(store: &dyn Store, tenant: &str) -> Made {
     let labels = [("tenant".to_owned(), tenant.to_owned())].into();
@@ -287,4 +361,14 @@ pub(super) async fn others_keep_their_labels_when_one_is_pruned(store: Under) {
     let labels = vec![("tenant".to_owned(), "a".to_owned())];
     let found = must(store.list(Filter { labels, limit: 9, ..Filter::default() }).await);
     assert_eq!(found, [stays.run.spec.id]);
+}
+
+pub(super) async fn others_keep_their_locks_and_their_records_when_one_is_pruned(store: Under) {
+    locking(&*store, lock(None), vec![]).await;
+    let (mut other, claim) = owned(&*store, spec()).await;
+    records(&*store, &mut other.run, &claim, vec![open(0, "v"), close(0, 4_000)]).await;
+    let pruned = over(&*store, "a").await;
+    assert_eq!(must(store.prune(stone(&pruned.run)).await), Appended::Applied);
+    assert_eq!(must(store.holders(vec!["k".to_owned()]).await).len(), 1);
+    assert_eq!(rows(&*store, claim.saga()).await.len(), 1);
 }

@@ -162,6 +162,8 @@ pub(super) async fn what_somebody_owns_is_not_pruned(store: Under) {
 }
 
 pub(super) async fn what_owns_something_live_is_not_pruned(store: Under) {
+    // One that has nothing, which shall not speak for it.
+    started(&*store, spec()).await;
     let (mut made, claim) = owned(&*store, spec()).await;
     applied(&*store, &claim, makes(&mut made.run, &claim, 0, "v")).await;
     let events = [begin(1), done(1, "{}")];

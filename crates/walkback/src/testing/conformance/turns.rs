@@ -80,3 +80,71 @@ pub(super) async fn what_is_not_due_has_no_turn(store: Under) {
     let one = due(&*store, 1, || tenant("one")).await;
     assert_eq!(ids(&claim(&*store, Some(Party(0)), 4).await), one);
 }
+
+/// Tenants in the order of their turns.
+fn in_order() -> [String; 3] {
+    let mut names = ["a", "b", "c"].map(str::to_owned);
+    names.sort_by_key(|name| Party::of(&tenant(name)));
+    names
+}
+
+/// The turn before everybody's, the first one's, and the one behind everybody's.
+fn turns() -> [Party; 3] {
+    [Party(i64::MIN), Party::of(&tenant(&in_order()[0])), Party(i64::MAX)]
+}
+
+/// The only one that is due gets all places, wherever the others stand and whatever they have: what is
+/// somebody's already, or of a lower priority.
+pub(super) async fn who_has_nothing_to_claim_takes_no_place(store: Under) {
+    enlist(&*store, WORKER).await;
+    for after in turns() {
+        for (nth, name) in in_order().iter().enumerate() {
+            for other in in_order().iter().filter(|other| *other != name) {
+                due(&*store, 1, || tenant(other)).await;
+            }
+            must(store.claim(wanted(&[], at(9), 10)).await);
+            for other in in_order().iter().filter(|other| *other != name) {
+                due(&*store, 2, || Spec { priority: -1, ..tenant(other) }).await;
+            }
+            let only = due(&*store, 4, || tenant(name)).await;
+            let claimed = ids(&claim(&*store, Some(after), 4).await);
+            let (claimed, only): (BTreeSet<_>, BTreeSet<_>) =
+                (claimed.into_iter().collect(), only.into_iter().collect());
+            assert_eq!(claimed, only, "the {nth}th, after {after:?}");
+            must(store.claim(wanted(&[], at(9), 10)).await);
+        }
+    }
+}
+
+pub(super) async fn nobody_has_two_turns_at_once(store: Under) {
+    enlist(&*store, WORKER).await;
+    for after in turns() {
+        for name in in_order() {
+            due(&*store, 4, || tenant(&name)).await;
+        }
+        assert_eq!(claim(&*store, Some(after), 12).await.len(), 12, "after {after:?}");
+    }
+}
+
+/// What is due longer, but of a lower priority, comes later within a party too.
+pub(super) async fn a_party_is_served_by_priority(store: Under) {
+    enlist(&*store, WORKER).await;
+    due(&*store, 3, || Spec { priority: -1, ..tenant("a") }).await;
+    let made = waking(accepted(tenant("a")), Some(at(5)));
+    start_as(&*store, &made).await;
+    due(&*store, 3, || tenant("b")).await;
+    let claimed = ids(&claim(&*store, Some(Party(0)), 4).await);
+    assert!(claimed.contains(&made.run.spec.id), "{claimed:?}");
+}
+
+pub(super) async fn turns_are_of_the_queues_and_the_steps_asked_for(store: Under) {
+    enlist(&*store, WORKER).await;
+    due(&*store, 1, || Spec { queue: "mail".into(), ..tenant("a") }).await;
+    let other = accepted(Spec { steps: r#"["fail"]"#.into(), ..tenant("b") });
+    let cannot: Arc<[_]> = Arc::new([other.new.needs]);
+    start_as(&*store, &waking(other, Some(at(1)))).await;
+    let ours = due(&*store, 1, || tenant("c")).await;
+    let asked = wanted(&["default"], at(9), 10);
+    let asked = Wanted { turns_after: Some(Party(0)), cannot, ..asked };
+    assert_eq!(ids(&must(store.claim(asked).await)), ours);
+}
