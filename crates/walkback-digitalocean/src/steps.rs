@@ -24,6 +24,7 @@ mod named;
 mod project;
 mod reserved_ip;
 mod site;
+mod snapshot;
 mod ssh_key;
 mod tag;
 mod volume;
@@ -45,6 +46,7 @@ pub use load_balancer::{AwaitLoadBalancer, CreateLoadBalancer, ServeHttps};
 pub use project::{AssignProject, CreateProject};
 pub use reserved_ip::{AssignIp, ReserveIp};
 pub use site::DescribeSite;
+pub use snapshot::{SnapshotDroplet, SnapshotVolume};
 pub use ssh_key::EnsureSshKey;
 pub use tag::CreateTag;
 pub use volume::{AttachVolume, CreateVolume};
@@ -107,6 +109,8 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(EnsureDomain::new(cloud))
         .step(CreateRecord::new(cloud))
         .step(AssignProject::new(cloud))
+        .step(SnapshotDroplet::new(cloud))
+        .step(SnapshotVolume::new(cloud))
         .step(CreateApp::new(cloud))
         .step(AwaitApp::new(cloud))
         .step(DescribeSite::new(cloud))

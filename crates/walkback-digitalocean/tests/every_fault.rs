@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use walkback::engine::{Asked, Operation};
 use walkback::testing::{Cloud, End, Faults, Trial, VirtualClock, every_fault};
-use walkback::{Engine, Order, Registry, SagaId, Status};
+use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
 use walkback_digitalocean::simulator::{CallFault, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
@@ -317,6 +317,38 @@ async fn offboard_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
         };
         tried(name, trial, &Counts::new(), &wholes()[nth]).await;
     }
+}
+
+/// The ids of the droplets and the volumes of a site: the simulated account counts, so that they are the
+/// same each time.
+async fn disks() -> (Value, Value) {
+    let account = Account::new(VirtualClock::new());
+    let client = Client::over(account.cloud.token("ours"), Arc::new(account.clock));
+    let registry = sagas::add(Registry::with_builtins(), &client);
+    let engine = Engine::with_clock(registry, MemoryStore::new(), account.clock).unwrap();
+    engine.start_saga(sites()[0].clone()).await.unwrap();
+    engine.work_until_idle().await.unwrap();
+    let ours = |kind: &str| {
+        let mut ids = names(&account.cloud)[kind].clone();
+        ids.retain(|id| !account.before[kind].contains(id));
+        Value::Array(ids)
+    };
+    (ours("droplets"), ours("volumes"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn offboard_keeps_last_snapshots_or_the_whole_site_whatever_goes_wrong() {
+    let (droplets, volumes) = disks().await;
+    let site = |_: &[SagaId]| sites()[0].clone();
+    let order = |sagas: &[SagaId]| {
+        let order = json!({
+            "site": sagas[0], "grace": "1m", "keep_droplets": droplets, "keep_volumes": volumes
+        });
+        Order::kind("offboard").input(order.to_string())
+    };
+    let trial = Trial { one_in: one_in(), before: &[&site], order: &order };
+    let kept = counts(&[("snapshots", 3)]);
+    tried("offboard with last snapshots", trial, &kept, &wholes()[0]).await;
 }
 
 /// A site that is an app and nothing else.

@@ -173,7 +173,14 @@ async fn whole_life(judged: Judged) {
     let found = inventory::survey(&client, &SystemClock).await.unwrap();
     assert!(found.survey.found.len() > 10 && found.not_allowed.is_empty(), "{found:?}");
     done(&engine, "resume_service", &json!({ "site": site })).await;
-    let offboard = json!({"site": site, "grace": "0s"}).to_string();
+    let rows = engine.list_provisioned(Some(site)).await.unwrap();
+    let id =
+        |kind: &str| rows.iter().find(|row| row.what.kind == kind).map(|row| &row.what.external_id);
+    let droplet: u64 = id("droplet").unwrap().parse().unwrap();
+    let offboard = json!({
+        "site": site, "grace": "0s", "keep_droplets": [droplet], "keep_volumes": [id("volume")]
+    });
+    let offboard = offboard.to_string();
     let order = Order::kind("offboard").input(offboard);
     let id = engine.start_saga(order).await.unwrap().id;
     engine.work_until_idle().await.unwrap();

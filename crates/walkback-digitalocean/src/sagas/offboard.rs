@@ -16,6 +16,12 @@ pub struct Offboard {
     /// How long it is off before it is removed: `7d`. The signal `remove_now` ends that.
     #[serde(default = "grace")]
     pub grace: String,
+    /// Ids of droplets of the site of which a last snapshot is kept.
+    #[serde(default)]
+    pub keep_droplets: Vec<u64>,
+    /// Ids of volumes of the site of which a last snapshot is kept.
+    #[serde(default)]
+    pub keep_volumes: Vec<String>,
     /// Who may approve; everybody, if nobody is named.
     #[serde(default)]
     pub approvers: Vec<String>,
@@ -31,6 +37,22 @@ fn grace() -> String {
     "7d".to_owned()
 }
 
+impl Offboard {
+    /// What is kept for good is taken of what is switched off, and goes again if nothing is removed.
+    fn last_snapshots(&self) -> Vec<StepRef> {
+        let droplets = self.keep_droplets.iter().enumerate().map(|(nth, id)| {
+            StepRef::new("snapshot_droplet")
+                .scope(&format!("kept_droplet_{nth}"))
+                .with("droplet_id", *id)
+        });
+        let volumes = self.keep_volumes.iter().enumerate().map(|(nth, id)| {
+            let step = StepRef::new("snapshot_volume").scope(&format!("kept_volume_{nth}"));
+            step.with("volume_id", id.as_str())
+        });
+        droplets.chain(volumes).collect()
+    }
+}
+
 impl Saga for Offboard {
     const KIND: &'static str = "offboard";
 
@@ -44,8 +66,12 @@ impl Saga for Offboard {
             approve = approve.with("by", self.approvers.clone());
         }
         let steps = off(Steps::new().then(read_site()), self.parking_ip.is_some());
+        let mut steps = steps.then_all(["find_unknown", "export_zones"]);
+        let kept = self.last_snapshots();
+        if !kept.is_empty() {
+            steps = steps.then_all(kept);
+        }
         steps
-            .then_all(["find_unknown", "export_zones"])
             .then(wait)
             .then(approve)
             .then("confirm_removal")
@@ -63,6 +89,7 @@ impl Saga for Offboard {
             ])
             .then_all([
                 all("remove", "firewalls", "firewall"),
+                all("remove", "snapshots", "snapshot"),
                 all("remove", "ssh_keys", "ssh_key"),
                 all("remove", "volumes", "volume"),
                 all("remove", "vpcs", "vpc"),

@@ -53,6 +53,8 @@ pub enum Kind {
     Project,
     /// A reserved address.
     ReservedIp,
+    /// A snapshot.
+    Snapshot,
     /// An SSH key.
     SshKey,
     /// A volume.
@@ -82,6 +84,7 @@ impl Kind {
             Self::LoadBalancer => "load_balancers",
             Self::Project => "projects",
             Self::ReservedIp => "reserved_ips",
+            Self::Snapshot => "snapshots",
             Self::SshKey => "account/keys",
             Self::Volume => "volumes",
             Self::Vpc => "vpcs",
@@ -102,6 +105,7 @@ impl Kind {
             Self::LoadBalancer => "load_balancer",
             Self::Project => "project",
             Self::ReservedIp => "reserved_ip",
+            Self::Snapshot => "snapshot",
             Self::SshKey => "ssh_key",
             Self::Volume => "volume",
             Self::Vpc => "vpc",
@@ -157,11 +161,35 @@ impl Thing {
     }
 }
 
-/// Which site.
+/// Which site, and of what of it a snapshot is to be kept.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Site {
+pub struct Wanted {
     /// The id of the saga that provisioned it.
     pub site: String,
+    /// Droplets.
+    #[serde(default)]
+    pub keep_droplets: Vec<u64>,
+    /// Volumes.
+    #[serde(default)]
+    pub keep_volumes: Vec<String>,
+}
+
+impl Wanted {
+    /// All that is to be kept must be the site's; whatever is not is named at once.
+    fn must_be_in(&self, things: &[Thing]) -> Result<(), StepError> {
+        let droplets = self.keep_droplets.iter().map(|id| (Kind::Droplet, id.to_string()));
+        let volumes = self.keep_volumes.iter().map(|id| (Kind::Volume, id.clone()));
+        let of = |kind: Kind| things.iter().filter(move |thing| thing.kind == kind);
+        let mut wrong = Vec::new();
+        for (kind, id) in droplets.chain(volumes) {
+            if !of(kind).any(|thing| thing.id == id) {
+                let has: Vec<&str> = of(kind).map(|thing| &*thing.id).collect();
+                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+                wrong.push(format!("{} `{id}` is not the site's, which has {has}", kind.one()));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { refused(wrong.join("; ")) }
+    }
 }
 
 /// What a site has.
@@ -171,54 +199,49 @@ pub struct Things {
     pub things: Vec<Thing>,
 }
 
-impl Site {
-    fn id(&self) -> Result<SagaId, StepError> {
-        self.site.parse().or_else(|error| refused(format_args!("site `{}`: {error}", self.site)))
+/// What is recorded of the site, without its state in the account.
+async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
+    let id: SagaId =
+        site.parse().or_else(|error| refused(format_args!("site `{site}`: {error}")))?;
+    let mut things = Vec::new();
+    match attempt.status_of(id).await? {
+        // What a failed one has left is removed like everything else.
+        Some(Status::Completed | Status::Failed) => {}
+        Some(status) => {
+            let status = status.name();
+            return refused(format_args!("saga {id} is {status}: expected a completed one"));
+        }
+        None => return refused(format_args!("there is no saga {id}: expected that of a site")),
     }
-
-    /// What is recorded of the site, without its state in the account.
-    async fn things(&self, attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
-        let (id, mut things) = (self.id()?, Vec::new());
-        match attempt.status_of(id).await? {
-            // What a failed one has left is removed like everything else.
-            Some(Status::Completed | Status::Failed) => {}
-            Some(status) => {
-                let status = status.name();
-                return refused(format_args!("saga {id} is {status}: expected a completed one"));
-            }
-            None => return refused(format_args!("there is no saga {id}: expected that of a site")),
+    for row in attempt.provisioned(id).await? {
+        if row.what.provider != PROVIDER {
+            continue;
         }
-        for row in attempt.provisioned(id).await? {
-            if row.what.provider != PROVIDER {
-                continue;
-            }
-            let Some(kind) = Kind::of(&row.what.kind) else {
-                let (kind, made) = (&row.what.kind, &row.what.external_id);
-                return refused(format_args!(
-                    "the site has {kind} `{made}`: this program does not know the kind"
-                ));
-            };
-            let (row_of, what) = (row.becomes(None), row.what);
-            let (id, name) = (what.external_id, what.name);
-            things.push(Thing { kind, id, name, row: row_of, state: Value::Null });
-        }
-        if things.is_empty() {
+        let Some(kind) = Kind::of(&row.what.kind) else {
+            let (kind, made) = (&row.what.kind, &row.what.external_id);
             return refused(format_args!(
-                "saga {id} has nothing in the account that is still wanted"
+                "the site has {kind} `{made}`: this program does not know the kind"
             ));
-        }
-        Ok(things)
+        };
+        let (row_of, what) = (row.becomes(None), row.what);
+        let (id, name) = (what.external_id, what.name);
+        things.push(Thing { kind, id, name, row: row_of, state: Value::Null });
     }
+    if things.is_empty() {
+        return refused(format_args!("saga {id} has nothing in the account that is still wanted"));
+    }
+    Ok(things)
 }
 
 impl Step for ReadSite {
     const NAME: &'static str = "read_site";
     const OPTIONS: Options = super::OPTIONS.read_only();
-    type Input = Site;
+    type Input = Wanted;
     type Output = Things;
 
-    async fn execute(&self, attempt: Attempt, site: Site) -> Result<Things, StepError> {
-        let mut things = site.things(&attempt).await?;
+    async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Things, StepError> {
+        let mut things = things_of(&wanted.site, &attempt).await?;
+        wanted.must_be_in(&things)?;
         for thing in &mut things {
             thing.state = state::read(&self.cloud, thing).await?;
         }

@@ -178,3 +178,62 @@ async fn a_token_that_may_only_read_makes_nothing() {
     let error = saga.steps.unwrap()[1].error.clone().unwrap();
     assert!(error.contains("POST /v2/projects: 403 forbidden: You do not have access"), "{error}");
 }
+
+impl Site {
+    /// The input that keeps a snapshot of each disk.
+    fn keeping(&self) -> Value {
+        let things = self.stage.cloud.things();
+        let volume = &things["volumes"][0]["id"];
+        json!({"grace": "1s", "keep_droplets": [self.droplet()["id"]], "keep_volumes": [volume]})
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_snapshots_are_kept_and_on_record() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let saga = site.run("offboard", site.keeping()).await;
+    assert_eq!(stage.count("snapshots"), 2, "before anybody approves");
+    let saga = stage.ask(saga.id, Operation::Approve { step: None }).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    let mut things = stage.cloud.things();
+    // The account's own are always there.
+    let is_own = |thing: &Value| thing["is_default"] == true || thing["default"] == true;
+    things.values_mut().for_each(|all| all.retain(|thing| !is_own(thing)));
+    things.retain(|_, all| !all.is_empty());
+    assert_eq!(things.keys().collect::<Vec<_>>(), ["snapshots"], "{things:#?}");
+    let left = &things["snapshots"];
+    let rows = stage.engine.list_provisioned(Some(saga.id)).await.unwrap();
+    let live = |row: &&walkback::desired::Provisioned| row.closed_at.is_none();
+    let names = rows.iter().filter(live).filter_map(|row| row.what.name.clone());
+    let mut expected: Vec<_> =
+        left.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_snapshots_go_again_when_the_customer_stays() {
+    let site = Site::new().await;
+    let saga = site.run("offboard", site.keeping()).await;
+    let saga = site.stage.ask(saga.id, Operation::Cancel).await;
+    assert_eq!((saga.status, site.stage.count("snapshots")), (Status::RolledBack, 0));
+    assert_eq!(site.droplet()["status"], "active");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done() {
+    let site = Site::new().await;
+    let saga = site.run("offboard", json!({"keep_droplets": [7], "keep_volumes": ["v"]})).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let said = saga.steps.unwrap()[0].error.clone().unwrap();
+    let droplet = site.droplet()["id"].clone();
+    assert!(
+        said.contains(&format!("droplet `7` is not the site's, which has {droplet}")),
+        "{said}"
+    );
+    assert!(said.contains("volume `v` is not the site's"), "{said}");
+    assert_eq!(site.droplet()["status"], "active");
+}

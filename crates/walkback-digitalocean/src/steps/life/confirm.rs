@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use walkback::{Attempt, Options, Step, StepError};
 
-use crate::steps::life::{Kind, Site, Thing, Things};
+use crate::steps::life::{Kind, Thing, Things, things_of};
 use crate::steps::named::text;
 use crate::steps::{on_account, refused};
 
@@ -113,9 +113,8 @@ impl Step for ConfirmRemoval {
     type Output = Doomed;
 
     async fn execute(&self, attempt: Attempt, read: Read) -> Result<Doomed, StepError> {
-        let site = Site { site: read.site };
-        let doomed = site.things(&attempt).await?;
-        let mut doomed_tags = vec![format!("saga:{}", site.site)];
+        let doomed = things_of(&read.site, &attempt).await?;
+        let mut doomed_tags = vec![format!("saga:{}", read.site)];
         for thing in &doomed {
             let was = read.things.iter().find(|was| was.row.step_idx == thing.row.step_idx);
             let by_us = thing.row.changed_by == Some(attempt.saga_id());
