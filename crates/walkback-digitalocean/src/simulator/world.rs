@@ -16,7 +16,7 @@ pub(super) mod takes {
     pub(in crate::simulator) const ATTACH: i64 = 5;
     pub(in crate::simulator) const ASSIGN: i64 = 5;
     pub(in crate::simulator) const FIREWALL: i64 = 3;
-    pub(in crate::simulator) const SNAPSHOT: i64 = 20;
+    pub(in crate::simulator) const SNAPSHOT: i64 = 90;
     pub(in crate::simulator) const DATABASE: i64 = 240;
     /// Until the name and the place of a deleted cluster are free.
     pub(in crate::simulator) const FORGET: i64 = 60;

@@ -16,6 +16,9 @@ on_account! {
     SnapshotVolume;
 }
 
+/// A droplet's takes minutes: looked for so many times less often than what takes seconds.
+const LOOKS: u32 = 5;
+
 /// Of which droplet.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OfDroplet {
@@ -136,7 +139,7 @@ impl Step for SnapshotDroplet {
             return Ok(found);
         }
         if under_way {
-            return Err(StepError::not_yet(self.cloud.look()));
+            return Err(StepError::not_yet(self.cloud.look() * LOOKS));
         }
         let path = format!("/v2/droplets/{}/actions", of.droplet_id);
         let body = json!({"type": "snapshot", "name": name});
@@ -145,7 +148,7 @@ impl Step for SnapshotDroplet {
                 refused(format_args!("droplet {} is gone", of.droplet_id))
             }
             Err(error) if error.class() != Class::Busy => Err(error.into()),
-            _ => Err(StepError::not_yet(self.cloud.look())),
+            _ => Err(StepError::not_yet(self.cloud.look() * LOOKS)),
         }
     }
 
@@ -163,7 +166,7 @@ impl Step for SnapshotDroplet {
             None => of.find(&cloud, &name).await?,
         };
         if found.is_none() && under_way {
-            return Err(StepError::not_yet(cloud.look()));
+            return Err(StepError::not_yet(cloud.look() * LOOKS));
         }
         undo(&cloud, &attempt, &name, (known, found)).await
     }
