@@ -1,5 +1,9 @@
 //! Pruning: a run that nobody needs any more goes whole, and leaves a stone.
 
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
 use crate::desired::Provisioned;
 use crate::engine::operate::check_asked;
 use crate::engine::{Asked, Engine};
@@ -64,20 +68,24 @@ impl Engine {
     /// # Errors
     /// If the store cannot be used; each is then gone, or there as it was.
     pub async fn prune(&self, stones: Vec<Tombstone>) -> Result<usize, Error> {
-        let ids: Vec<SagaId> = stones.iter().map(|stone| stone.id).collect();
-        // All are sent before the first is awaited, so that they share a commit.
-        let sent: Vec<_> = stones.into_iter().map(|stone| self.0.store.prune(stone)).collect();
+        // All at once, so that they share commits.
+        let mut sent = JoinSet::new();
+        for stone in stones {
+            let (store, id) = (Arc::clone(&self.0.store), stone.id);
+            sent.spawn(async move {
+                match store.prune(stone).await {
+                    Ok(pruned) => Ok(pruned == Appended::Applied),
+                    // If only the answer is lost, its stone is there (promise I19).
+                    Err(error) => match store.tombstone(id).await {
+                        Ok(Some(_)) => Ok(true),
+                        _ => Err(error),
+                    },
+                }
+            });
+        }
         let mut gone = 0;
-        for (id, answer) in ids.into_iter().zip(sent) {
-            let pruned = match answer.await {
-                Ok(pruned) => pruned == Appended::Applied,
-                // If only the answer is lost, its stone is there (promise I19).
-                Err(error) => match self.0.store.tombstone(id).await {
-                    Ok(Some(_)) => true,
-                    _ => return Err(error.into()),
-                },
-            };
-            gone += usize::from(pruned);
+        for pruned in sent.join_all().await {
+            gone += usize::from(pruned?);
         }
         Ok(gone)
     }

@@ -34,6 +34,7 @@ mod write;
 use connect::Database;
 use hint::Hints;
 use lane::Lane;
+use prune::Pruning;
 use target::Target;
 use workers::Keeper;
 use write::{Accepting, Appending, End};
@@ -66,6 +67,7 @@ struct Parts {
     beside: Arc<Database>,
     starts: Lane<Accepting>,
     appends: Lane<Appending>,
+    prunes: Lane<Pruning>,
     hints: Hints,
     keepers: Mutex<HashMap<WorkerId, Keeper>>,
 }
@@ -89,6 +91,7 @@ impl PostgresStore {
             beside,
             starts: Lane::new(Arc::clone(&database)),
             appends: Lane::new(Arc::clone(&database)),
+            prunes: Lane::new(Arc::clone(&database)),
             hints: Hints::new(Arc::clone(&database)),
             database,
             keepers: Mutex::default(),
@@ -379,11 +382,7 @@ impl Upkeep for PostgresStore {
     }
 
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
-        let stone = Arc::new(stone);
-        self.0.database.transact(move |connection| {
-            let stone = Arc::clone(&stone);
-            Box::pin(async move { prune::prune(connection, &stone).await })
-        })
+        Box::pin(self.0.prunes.submit(Arc::new(Pruning(stone))))
     }
 
     fn tombstone(&self, id: SagaId) -> Answer<'_, Option<Tombstone>> {

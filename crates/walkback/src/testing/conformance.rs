@@ -330,7 +330,8 @@ suite! { $
     amid:
         what_is_refused_alone_is_refused_amid_others
         each_is_written_to_its_own_run
-        what_is_closed_amid_others_is_closed_once;
+        what_is_closed_amid_others_is_closed_once
+        of_many_that_are_pruned_each_goes_or_stays;
     elsewhere:
         who_is_taken_for_dead_elsewhere_claims_nothing
         who_is_taken_for_dead_elsewhere_starts_nothing

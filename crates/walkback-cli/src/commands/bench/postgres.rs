@@ -3,15 +3,16 @@
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
-use walkback::store::PostgresStore;
+use walkback::engine::Asked;
+use walkback::store::{Filter, PostgresStore};
 use walkback::testing::postgres::{Server, installed};
-use walkback::{Engine, Registry};
+use walkback::{Engine, Registry, clock::Clock, clock::SystemClock};
 
 use crate::commands::bench::load::{Latency, Load, Measured, Under, in_lanes};
 use crate::commands::bench::{
     BenchArgs, Stopwatch, Verified, median, memory, middle, report, verify_store,
 };
-use crate::commands::{App, Outcome};
+use crate::commands::{App, Outcome, prune};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -41,6 +42,9 @@ pub(super) struct Report {
     pub(super) finished: usize,
     pub(super) w1_loaded: Measured,
     pub(super) w1_loaded_of_new: f64,
+    /// Finished runs that `prune` removes while nothing else happens, and how many for each that W1 makes.
+    pub(super) pruned_per_second: f64,
+    pub(super) pruned_of_w1: f64,
     /// Sagas a second of one worker process and of four, which find all of them in the tables.
     pub(super) processes: Vec<f64>,
     pub(super) four_of_one_process: f64,
@@ -113,7 +117,8 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     let w3 = load.latency().await?;
     load.close().await?;
     let one_row_commit_ms = one_row_commit(&ground)?;
-    let (w1_loaded, w1_new) = beside_finished(&ground, args).await?;
+    let Beside { loaded: w1_loaded, new: w1_new, pruned_per_second } =
+        beside_finished(&ground, args).await?;
     let mut processes = Vec::new();
     for count in [1, 4] {
         processes.push(worker_processes(&ground, args, count).await?);
@@ -136,6 +141,8 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w3_of_commits: w3.p50_ms / (w3.commits_per_saga * one_row_commit_ms),
         w3,
         finished: args.finished,
+        pruned_per_second,
+        pruned_of_w1: pruned_per_second / w1_new.sagas_per_second,
         w1_loaded_of_new: w1_loaded.sagas_per_second / w1_new.sagas_per_second,
         w1_loaded,
         four_of_one_process: processes[1] / processes[0],
@@ -151,11 +158,15 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     Ok(if report.verify.violations == 0 { Exit::Done } else { Exit::RolledBack })
 }
 
+/// What finished runs cost, and how fast they can be removed.
+struct Beside {
+    loaded: Measured,
+    new: Measured,
+    pruned_per_second: f64,
+}
+
 /// W1 in tables that hold finished runs, and in turns with it in new ones.
-async fn beside_finished(
-    ground: &Ground,
-    args: &BenchArgs,
-) -> Result<(Measured, Measured), Failure> {
+async fn beside_finished(ground: &Ground, args: &BenchArgs) -> Result<Beside, Failure> {
     let steps = ["echo", "echo", "echo"];
     let full = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
     full.fill(args.finished, 0).await?;
@@ -164,8 +175,22 @@ async fn beside_finished(
         loaded.push(full.throughput(args.sagas, &steps).await?);
         new.push(throughput(ground, args, &steps).await?.0);
     }
+    let pruned_per_second = prune(full.engine(), args.sagas).await?;
     full.close().await?;
-    Ok((middle(loaded), middle(new)))
+    Ok(Beside { loaded: middle(loaded), new: middle(new), pruned_per_second })
+}
+
+/// Removes so many finished runs; answers how many went a second.
+async fn prune(engine: &Engine, sagas: usize) -> Result<f64, Failure> {
+    let asked = Asked { actor: "bench".to_owned(), reason: None };
+    let old = Some(SystemClock.now());
+    let filter = Filter { prunable_before: old, limit: sagas, ..Filter::default() };
+    let clock = Stopwatch::start();
+    let found = engine.find_sagas(filter).await?;
+    let gone = prune::remove(engine, &found, &asked, None).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = gone as f64 / clock.read().as_secs_f64();
+    Ok(rate)
 }
 
 /// One measurement in tables of its own.

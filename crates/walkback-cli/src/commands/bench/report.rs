@@ -77,6 +77,10 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
         throughput(&format!("W1  beside {} finished", report.finished), &report.w1_loaded),
         format!("    of that in new tables       {:>9.2} times", report.w1_loaded_of_new),
         format!(
+            "prune                           {:>9.0} sagas/s  {:.2} for each that W1 makes",
+            report.pruned_per_second, report.pruned_of_w1
+        ),
+        format!(
             "one worker process, and four    {:>9.0} and {:.0} sagas/s, {:.0} %",
             report.processes[0],
             report.processes[1],

@@ -21,7 +21,7 @@ const MOST: (usize, usize) = (1_000, 4 * 1024 * 1024);
 const TRIES: usize = 5;
 
 /// What goes in one statement.
-type Jobs<J> = Arc<[Arc<J>]>;
+pub(super) type Jobs<J> = Arc<[Arc<J>]>;
 
 /// Something to do for one run, together with others of its kind.
 pub(super) trait Job: Send + Sync + Sized + 'static {

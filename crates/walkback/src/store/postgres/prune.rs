@@ -1,57 +1,108 @@
 //! Removing whole runs, and the stones that they leave.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use crate::id::SagaId;
 use crate::store::postgres::codec::{hash, moment, saga_id, signed, status, unsigned, uuid};
-use crate::store::postgres::connect::{Connection, Trouble};
+use crate::store::postgres::connect::{Connection, Trouble, Working};
+use crate::store::postgres::lane::{Job, Jobs};
 use crate::store::{Appended, Tombstone};
 
 /// Whether nobody needs run `s` with head `h` any more.
 pub(super) const PRUNABLE: &str = "h.status IN ('completed', 'rolled_back') AND h.owner IS NULL \
      AND NOT EXISTS (SELECT FROM cloud_provisioned p WHERE p.saga_id = s.id AND p.closed_at IS NULL)";
 
-/// Removes the run whole, if it still is as the stone says and nobody needs it.
-pub(super) async fn prune(
+/// A run that is to be removed as the stone says.
+pub(super) struct Pruning(pub(super) Tombstone);
+
+impl Job for Pruning {
+    type End = Appended;
+    const AT_ONCE: usize = 1;
+
+    fn run(&self) -> SagaId {
+        self.0.id
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn all(connection: &mut Connection, jobs: Jobs<Self>) -> Working<'_, Vec<Option<Appended>>> {
+        Box::pin(async move {
+            connection.batch("BEGIN").await?;
+            connection.hold();
+            let gone = prune(connection, &jobs).await?;
+            connection.batch("COMMIT").await?;
+            let end = |job: &Arc<Self>| {
+                if gone.contains(&uuid(job.0.id)) { Appended::Applied } else { Appended::Refused }
+            };
+            Ok(jobs.iter().map(|job| Some(end(job))).collect())
+        })
+    }
+}
+
+/// Removes those runs whole that still are as their stones say and that nobody needs; says which.
+async fn prune(
     connection: &mut Connection,
-    stone: &Tombstone,
-) -> Result<Appended, Trouble> {
-    let id = uuid(stone.id);
+    jobs: &[Arc<Pruning>],
+) -> Result<HashSet<Uuid>, Trouble> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| uuid(job.0.id)).collect();
+    let hashes: Vec<&[u8]> = jobs.iter().map(|job| &job.0.hash.0[..]).collect();
     let sql = format!(
-        "DELETE FROM run_heads h USING run_specs s WHERE s.id = h.id AND h.id = $1 \
-         AND h.ledger_head = $2 AND {PRUNABLE} RETURNING h.id"
+        "DELETE FROM run_heads h USING run_specs s, unnest($1::uuid[], $2::bytea[]) AS stone (id, hash) \
+         WHERE s.id = h.id AND h.id = stone.id AND h.ledger_head = stone.hash AND {PRUNABLE} \
+         RETURNING h.id"
     );
-    let stands = [(&id as _, Type::UUID), (&stone.hash.0.as_slice() as _, Type::BYTEA)];
-    if connection.query(&sql, &stands).await?.is_empty() {
-        return Ok(Appended::Refused);
+    let stands = [(&ids as _, Type::UUID_ARRAY), (&hashes as _, Type::BYTEA_ARRAY)];
+    let gone = connection.query(&sql, &stands).await?;
+    let gone = gone.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    if gone.is_empty() {
+        return Ok(HashSet::new());
     }
     for sql in [
-        "DELETE FROM ledger_rows WHERE id = $1",
+        "DELETE FROM ledger_rows WHERE id = ANY ($1)",
         "DELETE FROM run_labels l USING run_specs s, json_each_text(s.labels::json) one \
-         WHERE s.id = $1 AND l.id = s.id AND l.name = one.key AND l.value = one.value",
-        "DELETE FROM run_locks WHERE id = $1",
-        "DELETE FROM cloud_provisioned WHERE saga_id = $1",
-        "DELETE FROM run_specs WHERE id = $1",
+         WHERE s.id = ANY ($1) AND l.id = s.id AND l.name = one.key AND l.value = one.value",
+        "DELETE FROM run_locks WHERE id = ANY ($1)",
+        "DELETE FROM cloud_provisioned WHERE saga_id = ANY ($1)",
+        "DELETE FROM run_specs WHERE id = ANY ($1)",
     ] {
-        connection.query(sql, &[(&id, Type::UUID)]).await?;
+        connection.query(sql, &[(&gone, Type::UUID_ARRAY)]).await?;
+    }
+    let gone: HashSet<Uuid> = gone.into_iter().collect();
+    let stones: Vec<&Tombstone> =
+        jobs.iter().map(|job| &job.0).filter(|stone| gone.contains(&uuid(stone.id))).collect();
+    lay(connection, &stones).await?;
+    Ok(gone)
+}
+
+/// Lays the stones.
+async fn lay(connection: &mut Connection, stones: &[&Tombstone]) -> Result<(), Trouble> {
+    fn each<'a, T>(stones: &[&'a Tombstone], of: impl Fn(&'a Tombstone) -> T) -> Vec<T> {
+        stones.iter().map(|stone| of(stone)).collect()
     }
     let sql = "INSERT INTO run_tombstones (id, kind, status, created_at, finished_at, ledger_len, \
                ledger_head, pruned_at, pruned_by, reason) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+               SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
+               $6::bigint[], $7::bytea[], $8::bigint[], $9::text[], $10::text[])";
     let values = [
-        (&id as _, Type::UUID),
-        (&&*stone.kind as _, Type::TEXT),
-        (&stone.status.name() as _, Type::TEXT),
-        (&stone.created_at.as_micros() as _, Type::INT8),
-        (&stone.finished_at.as_micros() as _, Type::INT8),
-        (&signed(stone.len) as _, Type::INT8),
-        (&stone.hash.0.as_slice() as _, Type::BYTEA),
-        (&stone.pruned_at.as_micros() as _, Type::INT8),
-        (&stone.pruned_by as _, Type::TEXT),
-        (&stone.reason as _, Type::TEXT),
+        (&each(stones, |stone| uuid(stone.id)) as _, Type::UUID_ARRAY),
+        (&each(stones, |stone| &*stone.kind) as _, Type::TEXT_ARRAY),
+        (&each(stones, |stone| stone.status.name()) as _, Type::TEXT_ARRAY),
+        (&each(stones, |stone| stone.created_at.as_micros()) as _, Type::INT8_ARRAY),
+        (&each(stones, |stone| stone.finished_at.as_micros()) as _, Type::INT8_ARRAY),
+        (&each(stones, |stone| signed(stone.len)) as _, Type::INT8_ARRAY),
+        (&each(stones, |stone| &stone.hash.0[..]) as _, Type::BYTEA_ARRAY),
+        (&each(stones, |stone| stone.pruned_at.as_micros()) as _, Type::INT8_ARRAY),
+        (&each(stones, |stone| &*stone.pruned_by) as _, Type::TEXT_ARRAY),
+        (&each(stones, |stone| stone.reason.as_deref()) as _, Type::TEXT_ARRAY),
     ];
     connection.query(sql, &values).await?;
-    Ok(Appended::Applied)
+    Ok(())
 }
 
 /// What is left of a run that was pruned.

@@ -11,6 +11,7 @@ use crate::store::{Appended, Claim, Store, Transition};
 use crate::testing::conformance::maker::{
     Made, applied, at, begin, load, must, owned, spec, started, transition,
 };
+use crate::testing::conformance::prune::{ended, stone};
 use crate::testing::conformance::records::open;
 
 type Under = Arc<dyn Store>;
@@ -105,4 +106,22 @@ pub(super) async fn what_is_closed_amid_others_is_closed_once(store: Under) {
     assert_eq!(amid(&store, asked).await, [Appended::Applied; 4]);
     let open = must(store.provisioned(None).await);
     assert!(open.iter().all(|row| row.closed_at == Some(at(4_000))), "{open:?}");
+}
+
+pub(super) async fn of_many_that_are_pruned_each_goes_or_stays(store: Under) {
+    let mut prunes = JoinSet::new();
+    for nth in 0..30 {
+        let (made, _) = ended(&*store, spec()).await;
+        let mut stone = stone(&made.run);
+        stone.hash.0[7] ^= u8::from(nth % 3 == 0);
+        let store = Arc::clone(&store);
+        prunes.spawn(async move {
+            let end = must(store.prune(stone.clone()).await);
+            let goes = nth % 3 != 0;
+            assert_eq!(end == Appended::Applied, goes);
+            assert_eq!(must(store.tombstone(stone.id).await), goes.then(|| stone.clone()));
+            assert_eq!(must(store.load(stone.id).await).is_none(), goes);
+        });
+    }
+    prunes.join_all().await;
 }
