@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::debug;
 use walkback::clock::{Clock, SystemClock};
 use walkback::store::Store;
+use walkback::time::Timestamp;
 
 mod budget;
 mod error;
@@ -72,6 +73,11 @@ impl Client {
         if let Some(account) = self.transport.account() {
             self.budget.share(store, account);
         }
+    }
+
+    /// By the clock that the account's rate goes by.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.budget.now()
     }
 
     /// When to look again at something that is being made or removed.

@@ -81,8 +81,8 @@ impl Attempt {
         self.0.waited
     }
 
-    /// How long ago the newest outcome that is not known came about; without one, how long ago the
-    /// step's first attempt began. Until the far side's lists surely show what is new, that something
+    /// How long ago the newest outcome that is not known came about, or the step said that it is not done
+    /// yet; without either, how long ago the step's first attempt began. Until the far side's lists surely show what is new, that something
     /// is not in them tells nothing.
     pub fn unknown_for(&self) -> Duration {
         self.0.unknown_for

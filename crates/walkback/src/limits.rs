@@ -1,7 +1,5 @@
 //! Every limit by name (promise I18). A limit is checked before any effect.
 
-/// The label that says whom a run is for: where more is due than workers take, each of them gets its turn.
-pub const TENANT: &str = "tenant";
 /// Most bytes of a run's inputs, as JSON text: 256 KiB.
 pub const INPUT_BYTES: usize = 256 * 1024;
 /// Most bytes of one step's output, as JSON text: 256 KiB.

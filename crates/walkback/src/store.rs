@@ -281,14 +281,16 @@ impl Needs {
     }
 }
 
-/// Whom a run is for, as a number: its queue, and its label [`limits::TENANT`](crate::limits::TENANT) if it
-/// has one. Where more is due than a worker takes, each party gets its turn.
+/// Whom a run is for, as a number: its queue, and its label [`Party::LABEL`] if it has one. Where more is due than a worker takes, each party gets its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Party(pub i64);
 
 impl Party {
+    /// The label that says whom a run is for.
+    pub const LABEL: &str = "tenant";
+
     pub(crate) fn of(spec: &Spec) -> Self {
-        let tenant = spec.labels.get(crate::limits::TENANT).map_or("", String::as_str);
+        let tenant = spec.labels.get(Self::LABEL).map_or("", String::as_str);
         Self(number(&format!("{}\n{tenant}", spec.queue)))
     }
 

@@ -20,7 +20,6 @@ const SPARE: &[(&str, &str, &str)] = &[
 const SPARE_ON_A_SERVER: &[(&str, &str, &str)] = &[
     ("due_at IS NOT NULL", "WITH RECURSIVE priorities", "finds priorities by their index"),
     ("lower.due_at IS NOT NULL", "WITH RECURSIVE priorities", "the same, the lower ones"),
-    ("priorities.priority IS NOT NULL", "WITH RECURSIVE", "no run has the priority NULL"),
     ("behind.nth < $5", "WITH RECURSIVE priorities", "does not leap further than `LIMIT` lets it"),
     ("before.nth < $5", "WITH RECURSIVE priorities", "the same"),
     ("NOT dead", "working AS MATERIALIZED", "between its death and the end of its row"),
@@ -39,7 +38,7 @@ const SPARE_ON_A_SERVER: &[(&str, &str, &str)] = &[
     ("saga_id = $1", "SELECT FROM cloud_resources", "the same, inside"),
     ("closed_at IS NULL", "SELECT FROM cloud_resources", "the same"),
     ("NOT EXISTS", "DELETE FROM workers", "against a claim that its owner just made"),
-    ("h.owner = w.id", "DELETE FROM workers", "the same, inside"),
+    ("h.owner = w.id", "DELETE FROM workers", "the dead are only kept for longer"),
     ("h.id = told.id", "SET nudged = false", "against a nudge since they were read"),
     ("h.owner = $1", "SET nudged = false", "against another owner since then"),
     ("h.ledger_len = told.ledger_len", "SET nudged = false", "against a nudge since then"),

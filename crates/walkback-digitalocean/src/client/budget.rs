@@ -50,6 +50,11 @@ impl Budget {
         Self { clock, per_second: PER_SECOND, state, shared }
     }
 
+    /// By its clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A full one of an account whose time passes so much faster.
     pub(super) fn hurrying(&self, hurry: u32) -> Self {
         let faster = PER_SECOND * f64::from(hurry);

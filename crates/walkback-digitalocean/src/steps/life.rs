@@ -180,8 +180,13 @@ impl Wanted {
         let droplets = self.keep_droplets.iter().map(|id| (Kind::Droplet, id.to_string()));
         let volumes = self.keep_volumes.iter().map(|id| (Kind::Volume, id.clone()));
         let of = |kind: Kind| things.iter().filter(move |thing| thing.kind == kind);
-        let mut wrong = Vec::new();
+        let (mut wrong, mut seen) = (Vec::new(), Vec::new());
         for (kind, id) in droplets.chain(volumes) {
+            if seen.contains(&(kind, id.clone())) {
+                wrong.push(format!("{} `{id}` is there twice", kind.one()));
+                continue;
+            }
+            seen.push((kind, id.clone()));
             if !of(kind).any(|thing| thing.id == id) {
                 let has: Vec<&str> = of(kind).map(|thing| &*thing.id).collect();
                 let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
+use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
-use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken};
+use crate::steps::{SETTLE, absent_for_sure, named_thing, on_account, refused, remove, taken};
 
 on_account! {
     /// Takes a snapshot of a droplet, and waits until it is there.
@@ -59,11 +60,12 @@ impl Found {
     }
 }
 
-/// The run's own, of a droplet or a volume.
-async fn find(cloud: &Client, of: &str, name: &str) -> Result<Option<Snapshot>, ApiError> {
+/// The run's own, of a droplet or a volume; names may be there twice.
+async fn find(cloud: &Client, of: &str, name: &str) -> Result<Vec<Snapshot>, ApiError> {
     let path = format!("/v2/snapshots?resource_type={of}");
-    let all: Vec<Found> = cloud.list(&path, "snapshots").await?;
-    Ok(all.into_iter().find(|found| found.name == name).map(Found::told))
+    let mut all: Vec<Found> = cloud.list(&path, "snapshots").await?;
+    all.retain(|found| found.name == name);
+    Ok(all.into_iter().map(Found::told).collect())
 }
 
 async fn read(cloud: &Client, id: &str) -> Result<Option<Snapshot>, ApiError> {
@@ -71,24 +73,40 @@ async fn read(cloud: &Client, id: &str) -> Result<Option<Snapshot>, ApiError> {
     Ok(found.map(|one| one.snapshot.told()))
 }
 
-/// Removes it, if it is there and still the run's own.
+/// Removes what was found, and what is known if that is still the run's own.
 async fn undo(
     cloud: &Client,
     attempt: &Attempt,
     name: &str,
-    (known, found): (Option<Snapshot>, Option<Snapshot>),
+    (known, mut found): (Option<Snapshot>, Vec<Snapshot>),
 ) -> Result<(), StepError> {
-    let Some(found) = found else {
-        return if known.is_some() { Ok(()) } else { absent_for_sure(cloud, attempt) };
-    };
-    let id = &found.snapshot_id;
-    if found.snapshot_name != name {
-        return refused(format_args!(
-            "snapshot {id} is called `{}` and was made as `{name}`: somebody keeps it",
-            found.snapshot_name
-        ));
+    if let Some(known) = &known
+        && let Some(there) = read(cloud, &known.snapshot_id).await?
+    {
+        if there.snapshot_name != name {
+            return refused(format_args!(
+                "snapshot {} is called `{}` and was made as `{name}`: somebody keeps it",
+                there.snapshot_id, there.snapshot_name
+            ));
+        }
+        found.retain(|found| found.snapshot_id != there.snapshot_id);
+        found.push(there);
     }
-    remove(cloud, &format!("/v2/snapshots/{id}")).await
+    if found.is_empty() && known.is_none() {
+        return absent_for_sure(cloud, attempt);
+    }
+    for one in found {
+        remove(cloud, &format!("/v2/snapshots/{}", one.snapshot_id)).await?;
+    }
+    Ok(())
+}
+
+/// What a droplet's actions tell of its snapshots; whose one is, they do not say.
+struct Taking {
+    /// One is being taken, or was just now, so that it may not be shown yet.
+    under_way: bool,
+    /// So many have failed since the step began.
+    errored: usize,
 }
 
 impl OfDroplet {
@@ -97,31 +115,43 @@ impl OfDroplet {
         attempt.resource_name(&format!("droplet-{}", self.droplet_id))
     }
 
-    /// The run's own snapshot. The droplet says at once which it has; lists may not show it yet.
-    async fn find(&self, cloud: &Client, name: &str) -> Result<Option<Snapshot>, ApiError> {
+    /// The run's own snapshots. The droplet says at once which it has; lists may not show them yet.
+    async fn find(&self, cloud: &Client, name: &str) -> Result<Vec<Snapshot>, ApiError> {
         let listed = find(cloud, "droplet", name).await?;
-        if listed.is_some() {
+        if !listed.is_empty() {
             return Ok(listed);
         }
         let path = format!("/v2/droplets/{}", self.droplet_id);
         let droplet: Option<Value> = cloud.find(&path).await?;
         let ids = droplet.as_ref().and_then(|found| found["droplet"]["snapshot_ids"].as_array());
+        let mut own = Vec::new();
         for id in ids.into_iter().flatten() {
             let found = read(cloud, &id.to_string()).await?;
-            if let Some(found) = found.filter(|found| found.snapshot_name == name) {
-                return Ok(Some(found));
-            }
+            own.extend(found.filter(|found| found.snapshot_name == name));
         }
-        Ok(None)
+        Ok(own)
     }
 
-    /// Whether one of the droplet is just being taken: whose, no action says.
-    async fn is_under_way(&self, cloud: &Client) -> Result<bool, ApiError> {
+    async fn taking(&self, cloud: &Client, attempt: &Attempt) -> Result<Taking, ApiError> {
         let path = format!("/v2/droplets/{}/actions", self.droplet_id);
         let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
-        let taking =
-            |action: &Value| action["type"] == "snapshot" && action["status"] == "in-progress";
-        Ok(actions.iter().any(taking))
+        let now = cloud.now();
+        let ago = |action: &Value, moment: &str| {
+            let moment = action[moment].as_str().and_then(|text| parse_moment(text).ok());
+            moment.map(|moment| now.since(moment))
+        };
+        let mut taking = Taking { under_way: false, errored: 0 };
+        for action in actions.iter().filter(|action| action["type"] == "snapshot") {
+            let since_began = ago(action, "started_at").is_some_and(|ago| ago <= attempt.waited());
+            match action["status"].as_str() {
+                Some("in-progress") => taking.under_way = true,
+                Some("completed") => {
+                    taking.under_way |= ago(action, "completed_at").is_some_and(|ago| ago < SETTLE);
+                }
+                _ => taking.errored += usize::from(since_began),
+            }
+        }
+        Ok(taking)
     }
 }
 
@@ -134,12 +164,17 @@ impl Step for SnapshotDroplet {
     async fn execute(&self, attempt: Attempt, of: OfDroplet) -> Result<Snapshot, StepError> {
         let name = of.name(&attempt);
         // In this order: one that ends in between is found.
-        let under_way = of.is_under_way(&self.cloud).await?;
-        if let Some(found) = of.find(&self.cloud, &name).await? {
+        let taking = of.taking(&self.cloud, &attempt).await?;
+        if let Some(found) = of.find(&self.cloud, &name).await?.pop() {
             return Ok(found);
         }
-        if under_way {
+        if taking.under_way {
             return Err(StepError::not_yet(self.cloud.look() * LOOKS));
+        }
+        // Each attempt asks once for itself.
+        if taking.errored >= attempt.number() as usize {
+            let why = format!("the snapshot of droplet {} errored", of.droplet_id);
+            return Err(StepError::transient(why).clean());
         }
         let path = format!("/v2/droplets/{}/actions", of.droplet_id);
         let body = json!({"type": "snapshot", "name": name});
@@ -160,22 +195,19 @@ impl Step for SnapshotDroplet {
     ) -> Result<(), StepError> {
         let (cloud, name) = (self.cloud.undoing(), of.name(&attempt));
         let known = effect.known();
-        let under_way = known.is_none() && of.is_under_way(&cloud).await?;
-        let found = match &known {
-            Some(known) => read(&cloud, &known.snapshot_id).await?,
-            None => of.find(&cloud, &name).await?,
-        };
-        if found.is_none() && under_way {
+        let under_way = known.is_none() && of.taking(&cloud, &attempt).await?.under_way;
+        let found = of.find(&cloud, &name).await?;
+        if found.is_empty() && under_way {
             return Err(StepError::not_yet(cloud.look() * LOOKS));
         }
         undo(&cloud, &attempt, &name, (known, found)).await
     }
 
     async fn probe(&self, attempt: Attempt, of: OfDroplet) -> Result<Probe<Snapshot>, StepError> {
-        let under_way = of.is_under_way(&self.cloud).await?;
-        Ok(match of.find(&self.cloud, &of.name(&attempt)).await? {
+        let taking = of.taking(&self.cloud, &attempt).await?;
+        Ok(match of.find(&self.cloud, &of.name(&attempt)).await?.pop() {
             Some(found) => Probe::Present(found),
-            None if under_way => Probe::CannotTell,
+            None if taking.under_way => Probe::CannotTell,
             None => Probe::Absent,
         })
     }
@@ -200,7 +232,7 @@ impl Step for SnapshotVolume {
 
     async fn execute(&self, attempt: Attempt, of: OfVolume) -> Result<Snapshot, StepError> {
         let name = of.name(&attempt);
-        if let Some(found) = find(&self.cloud, "volume", &name).await? {
+        if let Some(found) = find(&self.cloud, "volume", &name).await?.pop() {
             return Ok(found);
         }
         let path = format!("/v2/volumes/{}/snapshots", of.volume_id);
@@ -221,17 +253,13 @@ impl Step for SnapshotVolume {
         effect: Effect<Snapshot>,
     ) -> Result<(), StepError> {
         let (cloud, name) = (self.cloud.undoing(), of.name(&attempt));
-        let known = effect.known();
-        let found = match &known {
-            Some(known) => read(&cloud, &known.snapshot_id).await?,
-            None => find(&cloud, "volume", &name).await?,
-        };
-        undo(&cloud, &attempt, &name, (known, found)).await
+        let found = find(&cloud, "volume", &name).await?;
+        undo(&cloud, &attempt, &name, (effect.known(), found)).await
     }
 
     async fn probe(&self, attempt: Attempt, of: OfVolume) -> Result<Probe<Snapshot>, StepError> {
         let found = find(&self.cloud, "volume", &of.name(&attempt)).await?;
-        Ok(found.map_or(Probe::Absent, Probe::Present))
+        Ok(found.into_iter().next().map_or(Probe::Absent, Probe::Present))
     }
 
     fn provisions(&self, snapshot: &Snapshot) -> Option<Provision> {

@@ -228,7 +228,7 @@ async fn last_snapshots_go_again_when_the_customer_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done() {
     let site = Site::new().await;
-    let saga = site.run("offboard", json!({"keep_droplets": [7], "keep_volumes": ["v"]})).await;
+    let saga = site.run("offboard", json!({"keep_droplets": [7, 7], "keep_volumes": ["v"]})).await;
     assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
     let said = saga.steps.unwrap()[0].error.clone().unwrap();
     let droplet = site.droplet()["id"].clone();
@@ -237,5 +237,48 @@ async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done(
         "{said}"
     );
     assert!(said.contains("volume `v` is not the site's"), "{said}");
+    assert!(said.contains("droplet `7` is there twice"), "{said}");
     assert_eq!(site.droplet()["status"], "active");
+}
+
+/// Cancelled while the droplet was busy until just now: the snapshot is asked for, and no list shows that.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_was_asked_for_late_does_not_stay_when_its_saga_is_cancelled() {
+    for seconds in (20..80).step_by(4) {
+        let site = Site::new().await;
+        let stage = &site.stage;
+        stage.cloud.set(|settings| settings.lists_lag = Duration::from_secs(10));
+        let droplet = site.droplet()["id"].clone();
+        let busy = json!({"type": "snapshot", "name": "somebody-elses"});
+        stage.post(&format!("/v2/droplets/{droplet}/actions"), busy).await;
+        let order = Order::steps(["snapshot_droplet"]);
+        let order = order.input(json!({ "droplet_id": droplet }).to_string());
+        let id = stage.engine.start_saga(order).await.unwrap().id;
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        let cancel = async {
+            tokio::time::sleep(Duration::from_secs(90 + seconds)).await;
+            stage.engine.cancel_saga(id, &asked).await.unwrap();
+        };
+        let (worked, ()) = tokio::join!(stage.engine.work_until_idle(), cancel);
+        worked.unwrap();
+        let saga = stage.settle(id).await;
+        assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(stage.count("snapshots"), 1, "only somebody else's, after {seconds} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_errors_is_asked_for_as_often_as_its_step_may_try() {
+    for (errors, expected) in [(1, Status::Completed), (100, Status::RolledBack)] {
+        let site = Site::new().await;
+        let stage = &site.stage;
+        stage.cloud.set(|settings| settings.errored_actions = errors);
+        let order = json!({ "droplet_id": site.droplet()["id"] });
+        let order = Order::steps(["snapshot_droplet"]).input(order.to_string());
+        let id = stage.engine.start_saga(order).await.unwrap().id;
+        let saga = stage.settle(id).await;
+        assert_eq!(saga.status, expected, "{saga:#?}");
+        assert_eq!(stage.count("snapshots"), usize::from(expected == Status::Completed));
+    }
 }

@@ -160,6 +160,8 @@ impl State {
             Wait::Until(moment) => {
                 step.attempts -= 1;
                 step.maybe_made = true;
+                // What it has just asked for may not be shown yet.
+                step.unknown_since = Some(at);
                 Forward::LookAgainAt(*moment)
             }
             other => Forward::Awaiting(other.clone()),

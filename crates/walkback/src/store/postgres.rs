@@ -219,6 +219,15 @@ impl PostgresStore {
     }
 }
 
+impl Parts {
+    /// Forgets a worker; whether another one of this process is left.
+    fn forget(&self, worker: WorkerId) -> bool {
+        let mut keepers = self.keepers();
+        keepers.remove(&worker);
+        !keepers.is_empty()
+    }
+}
+
 impl Coordination for PostgresStore {
     fn enlist(&self, worker: &WorkerInfo) -> Answer<'_, Enlisted> {
         let info = Arc::new(worker.clone());
@@ -230,7 +239,7 @@ impl Coordination for PostgresStore {
                 Box::pin(async move { workers::enlist(connection, &info, worker).await })
             });
             enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
-            parts.database.works();
+            parts.database.works(true);
             if !parts.hints.is_deaf() {
                 parts.database.prepare_statements();
             }
@@ -243,8 +252,8 @@ impl Coordination for PostgresStore {
 
     fn retire(&self, worker: WorkerId) -> Answer<'_, ()> {
         Box::pin(async move {
-            self.0.keepers().remove(&worker);
             let database = &self.0.database;
+            database.works(self.0.forget(worker));
             let retiring =
                 database.write(|connection| Box::pin(workers::retire(connection, worker)));
             retiring.await.map_err(|trouble| trouble.told(database))?;

@@ -321,7 +321,7 @@ impl Drive {
         match self.engine.store.append(&self.claim, transition).await {
             Ok(Appended::Applied) => return Ok(Written::Applied),
             Ok(Appended::Refused) => {}
-            // Nothing was written, and trying again would not help: the next worker takes over.
+            // Nothing was written, and the store has waited where that helps: the next worker takes over.
             Err(error @ (StoreError::Full { .. } | StoreError::Unusable { .. })) => {
                 return Err(error.into());
             }

@@ -71,7 +71,9 @@ async fn remove_one(cloud: &Client, thing: &Thing, all: &[Thing]) -> Result<(), 
     let (kind, id) = (thing.kind, &thing.id);
     let path = kind.path(id);
     let later = || Err(StepError::not_yet(cloud.look()));
-    let holds_on = |kind: Kind| matches!(kind, Kind::Droplet | Kind::Volume | Kind::ReservedIp);
+    let holds_on = |kind: Kind| {
+        matches!(kind, Kind::Droplet | Kind::Volume | Kind::ReservedIp | Kind::Snapshot)
+    };
     let found = if holds_on(kind) { kind.find(cloud, id).await? } else { None };
     match (kind, found) {
         (kind, None) if holds_on(kind) => return Ok(()),
@@ -83,6 +85,9 @@ async fn remove_one(cloud: &Client, thing: &Thing, all: &[Thing]) -> Result<(), 
                 release(cloud, &format!("{path}/actions"), &detach).await?;
                 return later();
             }
+        }
+        (Kind::Snapshot, Some(found)) if found["name"].as_str() != thing.name.as_deref() => {
+            return refused(format_args!("snapshot {id} has another name: somebody keeps it"));
         }
         (Kind::ReservedIp, Some(found)) => {
             let projects = all.iter().filter(|thing| thing.kind == Kind::Project);

@@ -13,7 +13,6 @@ WITH RECURSIVE priorities (priority) AS (
     SELECT found.* FROM priorities CROSS JOIN LATERAL (
         {FOUND}
     ) found
-    WHERE priorities.priority IS NOT NULL
     LIMIT $5
 ), taken AS (
     UPDATE run_heads head SET owner = $1, claim_id = gen_random_uuid(), fence = fence + 1,

@@ -147,9 +147,9 @@ impl Database {
         self.unprepared.store(false, Ordering::Relaxed);
     }
 
-    /// A worker of this process keeps its sagas here from now on.
-    pub(super) fn works(&self) {
-        self.works.store(true, Ordering::Relaxed);
+    /// Whether a worker of this process keeps its sagas here from now on.
+    pub(super) fn works(&self, works: bool) {
+        self.works.store(works, Ordering::Relaxed);
     }
 
     /// Whether the server is there, wrote nothing of it, and may write it in a while.
@@ -259,7 +259,12 @@ impl Database {
         loop {
             let mut connection = self.connection().await.map_err(Trouble::Store)?;
             match work(&mut connection).await {
-                Err(Trouble::Server(error)) if contended(&error) && tries < TRIES => tries += 1,
+                Err(Trouble::Server(error)) if contended(&error) && tries < TRIES => {
+                    tries += 1;
+                    drop(connection);
+                    tokio::time::sleep(PAUSE.0).await;
+                    continue;
+                }
                 Err(Trouble::Server(error))
                     if self.refuses_for_now(&error) && !patience.is_over() =>
                 {
@@ -334,9 +339,10 @@ impl Trouble {
         }
     }
 
-    /// Whether the server is there and refused it: nothing was done.
+    /// Whether the server is there and refused it, and would perhaps not refuse each of many alone.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Server(error) if !away(error))
+        let is_full = |error: &Error| error.code() == Some(&SqlState::DISK_FULL);
+        matches!(self, Self::Server(error) if !away(error) && !is_full(error))
     }
 }
 

@@ -167,7 +167,7 @@ fn take<J: Job>(left: &mut Vec<Waiting<J>>) -> Vec<Waiting<J>> {
     let (mut batch, mut rest) = (Vec::with_capacity(left.len()), Vec::new());
     let (mut runs, mut bytes) = (HashSet::new(), 0);
     for waiting in left.drain(..) {
-        bytes += waiting.job.bytes();
+        bytes = waiting.job.bytes().saturating_add(bytes);
         if batch.is_empty() || bytes < MOST.1 && !runs.contains(&waiting.job.run()) {
             runs.insert(waiting.job.run());
             batch.push(waiting);
