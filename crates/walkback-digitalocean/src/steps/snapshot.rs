@@ -258,8 +258,8 @@ impl Step for SnapshotVolume {
     }
 
     async fn probe(&self, attempt: Attempt, of: OfVolume) -> Result<Probe<Snapshot>, StepError> {
-        let found = find(&self.cloud, "volume", &of.name(&attempt)).await?;
-        Ok(found.into_iter().next().map_or(Probe::Absent, Probe::Present))
+        let found = find(&self.cloud, "volume", &of.name(&attempt)).await?.pop();
+        Ok(found.map_or(Probe::Absent, Probe::Present))
     }
 
     fn provisions(&self, snapshot: &Snapshot) -> Option<Provision> {

@@ -154,10 +154,8 @@ impl Database {
 
     /// Whether the server is there, wrote nothing of it, and may write it in a while.
     fn refuses_for_now(&self, error: &Error) -> bool {
-        match error.code() {
-            Some(code) if *code == SqlState::DISK_FULL => self.works.load(Ordering::Relaxed),
-            code => code == Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
-        }
+        let is_read_only = error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
+        is_read_only || is_full(error) && self.works.load(Ordering::Relaxed)
     }
 
     /// A commit was made, for so many runs.
@@ -236,10 +234,9 @@ impl Database {
             let done = database.write(|connection| {
                 let work = Arc::clone(&work);
                 Box::pin(async move {
-                    connection.batch("BEGIN").await?;
-                    connection.hold();
+                    connection.begin().await?;
                     let done = work(connection).await?;
-                    connection.batch("COMMIT").await?;
+                    connection.commit().await?;
                     Ok(done)
                 })
             });
@@ -341,7 +338,6 @@ impl Trouble {
 
     /// Whether the server is there and refused it, and would perhaps not refuse each of many alone.
     pub(super) fn is_refusal(&self) -> bool {
-        let is_full = |error: &Error| error.code() == Some(&SqlState::DISK_FULL);
         matches!(self, Self::Server(error) if !away(error) && !is_full(error))
     }
 }
@@ -358,6 +354,11 @@ impl Trouble {
 fn contended(error: &Error) -> bool {
     let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
     error.code().is_some_and(|code| codes.contains(code)) || elsewhere(error)
+}
+
+/// Whether the server's disk has no room left.
+fn is_full(error: &Error) -> bool {
+    error.code() == Some(&SqlState::DISK_FULL)
 }
 
 /// Whether the server is not there, or just coming or going.
@@ -439,6 +440,17 @@ impl Connection {
     /// the server takes everything back.
     pub(super) fn hold(&mut self) {
         self.busy = true;
+    }
+
+    /// Begins a transaction, for which it is held.
+    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+        self.batch("BEGIN").await?;
+        self.hold();
+        Ok(())
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
+        self.batch("COMMIT").await
     }
 
     /// Runs statements without values.

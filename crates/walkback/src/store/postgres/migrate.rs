@@ -100,5 +100,5 @@ async fn migrate(connection: &mut Connection) -> Result<(), Trouble> {
         let sql = "INSERT INTO walkback_schema (version) VALUES ($1)";
         connection.query(sql, &[(&version, Type::INT4)]).await?;
     }
-    connection.batch("COMMIT").await
+    connection.commit().await
 }

@@ -36,10 +36,9 @@ impl Job for Pruning {
 
     fn all(connection: &mut Connection, jobs: Jobs<Self>) -> Working<'_, Vec<Option<Appended>>> {
         Box::pin(async move {
-            connection.batch("BEGIN").await?;
-            connection.hold();
+            connection.begin().await?;
             let gone = prune(connection, &jobs).await?;
-            connection.batch("COMMIT").await?;
+            connection.commit().await?;
             let end = |job: &Arc<Self>| {
                 if gone.contains(&uuid(job.0.id)) { Appended::Applied } else { Appended::Refused }
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::ClaimId;
-use crate::store::{Party, Started, Store, StoreError, Wanted, WorkerId};
+use crate::store::{Enlisted, Party, Started, Store, StoreError, Wanted, WorkerId};
 use crate::testing::conformance::beside;
 use crate::testing::conformance::maker::{
     WORKER, accepted, applied, at, begin, enlist, enlisted, ids, must, owned, spec, started,
@@ -17,7 +17,7 @@ type Under = Arc<dyn Store>;
 async fn taken_for_dead(store: &dyn Store) -> Option<WorkerId> {
     enlist(store, WORKER).await;
     let other = WorkerId(8);
-    if !matches!(enlisted(store, other).await, crate::store::Enlisted::Working) {
+    if !matches!(enlisted(store, other).await, Enlisted::Working) {
         return None;
     }
     must(beside()?.retire(WORKER).await);
@@ -49,7 +49,7 @@ pub(super) async fn who_is_taken_for_dead_elsewhere_starts_nothing(store: Under)
 pub(super) async fn nobody_leaves_for_another(store: Under) {
     let (mut made, claim) = owned(&*store, spec()).await;
     for other in [WorkerId(8), WorkerId(9)] {
-        if !matches!(enlisted(&*store, other).await, crate::store::Enlisted::Working) {
+        if !matches!(enlisted(&*store, other).await, Enlisted::Working) {
             return;
         }
     }

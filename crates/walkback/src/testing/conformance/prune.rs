@@ -99,6 +99,7 @@ pub(super) async fn what_is_not_there_is_not_pruned(store: Under) {
     let stone = Tombstone { id: crate::SagaId::new(), ..stone(&made.run) };
     assert_eq!(prune(&*store, &stone).await, Appended::Refused);
     assert_eq!(must(store.tombstone(stone.id).await), None);
+    assert!(must(store.load(made.run.spec.id).await).is_some(), "its hash is another one's");
 }
 
 pub(super) async fn what_was_written_to_since_is_not_pruned(store: Under) {
