@@ -130,6 +130,29 @@ fn what_is_wrong_with_a_server_is_said_without_the_password() {
     assert!(bad.code == 2 && bad.err.contains("colour") && !bad.err.contains("secret"), "{bad:?}");
 }
 
+/// With programs of an older version (`scripts/servers`) this is one; any other one is made to say so, by
+/// a function that is found before its own.
+#[test]
+fn a_server_that_is_too_old_is_refused() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let version: u32 = server.tell("SHOW server_version_num").unwrap().trim().parse().unwrap();
+    let (mut url, mut named) = (server.url().to_owned(), "12.");
+    if version >= 130_000 {
+        server
+            .tell(
+                "CREATE SCHEMA old; CREATE FUNCTION old.current_setting(text) RETURNS text LANGUAGE sql AS $$ \
+                 SELECT CASE $1 WHEN 'server_version_num' THEN '120022' WHEN 'server_version' THEN '12.22' \
+                 ELSE pg_catalog.current_setting($1) END $$",
+            )
+            .unwrap();
+        url += "?options=-csearch_path%3Dold,pg_catalog,public";
+        named = "12.22";
+    }
+    refused(&url, &format!("the server is PostgreSQL {named}"));
+    refused(&url, ": expected 13 or newer");
+    assert_eq!(server.tell("SELECT to_regclass('walkback_schema')").unwrap().trim(), "");
+}
+
 fn working(desk: &Desk, args: &[&str]) -> Child {
     let mut command = desk.command(args);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

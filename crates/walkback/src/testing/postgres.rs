@@ -1,5 +1,6 @@
 //! A PostgreSQL server of its own for tests: in a temporary folder, gone with the process however
-//! that ends. `WALKBACK_TEST_POSTGRES=postgres://…` uses another one.
+//! that ends. `WALKBACK_TEST_POSTGRES=postgres://…` uses another one, `WALKBACK_TEST_POSTGRES_BIN=folder` the
+//! programs of another version.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -242,11 +243,14 @@ pub fn tell(url: &str, sql: &str) -> Result<String, String> {
     Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The folder with the newest server's programs, where Debian puts them.
+/// The folder with the server's programs: the given one, or that of the newest where Debian puts them.
 ///
 /// # Errors
 /// If there is none.
 pub fn installed() -> Result<PathBuf, String> {
+    if let Some(given) = std::env::var_os("WALKBACK_TEST_POSTGRES_BIN").filter(|it| !it.is_empty()) {
+        return Ok(given.into());
+    }
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |entry: &std::fs::DirEntry| {
         let version: u32 = entry.file_name().to_string_lossy().parse().ok()?;
@@ -254,8 +258,8 @@ pub fn installed() -> Result<PathBuf, String> {
     };
     let newest = versions.filter_map(|entry| Some((number(&entry)?, entry.path()))).max();
     newest.map(|(_, path)| path.join("bin")).ok_or_else(|| {
-        "PostgreSQL is not installed: expected it in /usr/lib/postgresql, as Debian has it, or \
-         another server named by WALKBACK_TEST_POSTGRES"
+        "PostgreSQL is not installed: expected it in /usr/lib/postgresql, as Debian has it, its \
+         programs in WALKBACK_TEST_POSTGRES_BIN, or another server named by WALKBACK_TEST_POSTGRES"
             .to_owned()
     })
 }
