@@ -1,4 +1,4 @@
-//! T6: a primary dies under load and its replica takes over, again and again.
+//! T6: a primary dies under load and its replica takes over, again and again; by hand, and by Patroni on demand.
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use walkback::engine::Enlistment;
 use walkback::store::PostgresStore;
-use walkback::testing::postgres::{Server, free_port};
+use walkback::testing::postgres::{Patroni, Server, free_port};
 use walkback::verify::verify;
 use walkback::worker::Until;
 use walkback::{Engine, Error, Order, Registry, SagaId, Status};
@@ -20,6 +20,8 @@ use walkback::{Engine, Error, Order, Registry, SagaId, Status};
 const FAILOVERS: usize = 3;
 /// Starts that must have been acknowledged before the next one dies.
 const BETWEEN: usize = 200;
+/// Patroni's twenty seconds, and what a node takes to come back, by far.
+const LONG: Duration = Duration::from_mins(3);
 
 /// Servers, each the replica of the one before.
 struct Chain {
@@ -131,8 +133,8 @@ async fn start_all(
     started
 }
 
-async fn check(chain: &Chain) {
-    let store = PostgresStore::connect(&chain.url()).await.unwrap();
+async fn check(url: &str) {
+    let store = PostgresStore::connect(url).await.unwrap();
     let report = verify(&store, None, None).await.unwrap();
     assert!(report.is_clean(), "{report}");
 }
@@ -153,7 +155,7 @@ async fn three_failovers_lose_nothing_that_was_acknowledged() {
     for (key, end) in &ends {
         assert!(matches!(end, Ok(Status::Completed)), "{key}: {end:?}");
     }
-    check(&chain).await;
+    check(&chain.url()).await;
     eprintln!("{} acknowledged starts, {FAILOVERS} failovers, none is lost", ends.len());
 }
 
@@ -172,22 +174,106 @@ async fn what_a_replica_has_not_got_is_lost_and_named() {
     chain.fail_over(replica);
     load.more(BETWEEN).await;
     let ends = load.ends().await;
-    let (mut lost, mut completed) = (Vec::new(), 0);
-    for (key, end) in &ends {
+    let lost = lost(&load, &ends).await;
+    check(&chain.url()).await;
+    eprintln!("{} acknowledged starts, {lost} are lost, and named", ends.len());
+    assert!(lost >= BETWEEN / 2, "{lost}");
+}
+
+/// How many are lost: those are said not to be there, and can be ordered again; all the others are complete.
+async fn lost(load: &Load, ends: &[(String, Result<Status, Error>)]) -> usize {
+    let mut lost = 0;
+    for (key, end) in ends {
         match end {
-            Ok(Status::Completed) => completed += 1,
-            Err(Error::NotFound(_)) => lost.push(key),
+            Ok(Status::Completed) => {}
+            Err(Error::NotFound(_)) => {
+                lost += 1;
+                assert!(load.engine.start_saga(order(key)).await.unwrap().created, "{key}");
+            }
             other => assert_eq!(format!("{other:?}"), "", "{key}"),
         }
     }
-    check(&chain).await;
-    eprintln!(
-        "{completed} of {} acknowledged starts completed, {} are lost",
-        ends.len(),
-        lost.len()
-    );
-    assert!(lost.len() >= BETWEEN / 2, "{lost:?}");
-    for key in lost {
-        assert!(load.engine.start_saga(order(key)).await.unwrap().created, "{key}");
+    lost
+}
+
+/// How often Patroni has to fail over, if it is there: once, or `WALKBACK_FAILOVERS`.
+fn demanded() -> Option<usize> {
+    if !Patroni::is_installed() {
+        eprintln!(
+            "Patroni and etcd are not installed (scripts/patroni does that): nothing is tried"
+        );
+        return None;
     }
+    Some(std::env::var("WALKBACK_FAILOVERS").map_or(1, |text| text.parse().unwrap()))
+}
+
+/// Waits until the cluster has a primary that every other node follows.
+async fn settled(cluster: &Patroni, synchronous: bool) -> usize {
+    let coming = async {
+        loop {
+            if let Some(primary) = cluster.settled(synchronous) {
+                return primary;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(LONG, coming).await.expect("a cluster that comes together")
+}
+
+/// The primary goes, in each of the ways in turn, and another one is there.
+async fn goes(cluster: &Patroni, primary: usize, way: usize) {
+    match way % 3 {
+        // Its machine dies, and is back when another one has taken over.
+        0 => cluster.kill(primary).unwrap(),
+        // Its machine stands still, and goes on as if it were the primary.
+        1 => cluster.signal(primary, "STOP").unwrap(),
+        _ => cluster.crash(primary).unwrap(),
+    }
+    let coming = async {
+        while cluster.primary().is_none_or(|now| now == primary) {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(LONG, coming).await.expect("another primary");
+    match way % 3 {
+        0 => cluster.boot(primary),
+        1 => cluster.signal(primary, "CONT").unwrap(),
+        _ => {}
+    }
+}
+
+/// Answers how many starts were acknowledged, and how many of them are lost.
+async fn patroni_fails_over(failovers: usize, synchronous: bool) -> (usize, usize) {
+    let cluster = Patroni::start(synchronous).unwrap();
+    settled(&cluster, synchronous).await;
+    let mut load = Load::on(&cluster.url()).await;
+    for nth in 0..failovers {
+        let primary = settled(&cluster, synchronous).await;
+        load.more(BETWEEN).await;
+        if !synchronous {
+            cluster.cut_off(primary).unwrap();
+            load.more(BETWEEN).await;
+        }
+        goes(&cluster, primary, nth).await;
+    }
+    load.more(BETWEEN).await;
+    let ends = load.ends().await;
+    let lost = lost(&load, &ends).await;
+    check(&cluster.url()).await;
+    eprintln!("{} acknowledged starts, {failovers} failovers: {lost} lost", ends.len());
+    (ends.len(), lost)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patroni_fails_over_and_loses_nothing_that_was_acknowledged() {
+    let Some(failovers) = demanded() else { return };
+    let (acknowledged, lost) = patroni_fails_over(failovers, true).await;
+    assert!(acknowledged >= BETWEEN * failovers && lost == 0, "{lost} of {acknowledged}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_patroni_loses_is_named() {
+    let Some(failovers) = demanded() else { return };
+    let (_, lost) = patroni_fails_over(failovers, false).await;
+    assert!(lost >= failovers, "{lost}");
 }

@@ -104,7 +104,7 @@ fn what_is_wrong_with_a_server_is_said_without_the_password() {
     server
         .tell(
             "CREATE ROLE ada LOGIN PASSWORD 'right'; CREATE ROLE bob LOGIN CONNECTION LIMIT 0; \
-             CREATE ROLE eve LOGIN; CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0; \
+             CREATE ROLE eve LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0; \
              CREATE DATABASE standby; ALTER DATABASE standby SET default_transaction_read_only = on; \
              CREATE DATABASE newer",
         )

@@ -15,9 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::id::hex;
 use crate::store::PostgresStore;
 
+mod patroni;
 mod pooler;
 mod proxy;
 
+pub use patroni::Patroni;
 pub use pooler::Pooler;
 pub use proxy::Proxy;
 
@@ -248,7 +250,8 @@ pub fn tell(url: &str, sql: &str) -> Result<String, String> {
 /// # Errors
 /// If there is none.
 pub fn installed() -> Result<PathBuf, String> {
-    if let Some(given) = std::env::var_os("WALKBACK_TEST_POSTGRES_BIN").filter(|it| !it.is_empty()) {
+    if let Some(given) = std::env::var_os("WALKBACK_TEST_POSTGRES_BIN").filter(|it| !it.is_empty())
+    {
         return Ok(given.into());
     }
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
