@@ -208,10 +208,10 @@ fn demanded() -> Option<usize> {
 }
 
 /// Waits until the cluster has a primary that every other node follows.
-async fn settled(cluster: &Patroni, synchronous: bool) -> usize {
+async fn settled(cluster: &Patroni) -> usize {
     let coming = async {
         loop {
-            if let Some(primary) = cluster.settled(synchronous) {
+            if let Some(primary) = cluster.settled() {
                 return primary;
             }
             sleep(Duration::from_millis(200)).await;
@@ -245,10 +245,10 @@ async fn goes(cluster: &Patroni, primary: usize, way: usize) {
 /// Answers how many starts were acknowledged, and how many of them are lost.
 async fn patroni_fails_over(failovers: usize, synchronous: bool) -> (usize, usize) {
     let cluster = Patroni::start(synchronous).unwrap();
-    settled(&cluster, synchronous).await;
+    settled(&cluster).await;
     let mut load = Load::on(&cluster.url()).await;
     for nth in 0..failovers {
-        let primary = settled(&cluster, synchronous).await;
+        let primary = settled(&cluster).await;
         load.more(BETWEEN).await;
         if !synchronous {
             cluster.cut_off(primary).unwrap();

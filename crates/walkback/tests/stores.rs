@@ -30,11 +30,7 @@ fn every_case_holds_behind_a_pooler() {
     let pooled = |url: &str| {
         tell(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").unwrap();
         let url = url.to_owned();
-        let store = move || {
-            let store = PostgresStore::new(&url).unwrap();
-            store.no_listen();
-            store
-        };
+        let store = move || PostgresStore::new(&url).unwrap();
         Fresh::new(store()).reopening(store)
     };
     std::thread::scope(|scope| {

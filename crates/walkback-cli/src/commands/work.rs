@@ -46,7 +46,7 @@ pub(crate) struct WorkArgs {
     /// On PostgreSQL: count as dead after 2 seconds of silence and not after 6, and say so often.
     #[arg(long)]
     fast: bool,
-    /// On PostgreSQL: hear no hints, as behind a pooler of transactions; look by itself.
+    /// On PostgreSQL: listen to no hints, for which a connection is kept; look by itself.
     #[arg(long)]
     no_listen: bool,
     /// End when nothing is left that moves by itself.

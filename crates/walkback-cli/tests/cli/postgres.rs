@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-use walkback::testing::postgres::Server;
+use walkback::testing::postgres::{Pooler, Server};
 
 use crate::desk::{Desk, Ran};
 
@@ -64,8 +64,24 @@ fn say_all(desk: &Desk) -> Vec<(i32, String, String)> {
 
 #[test]
 fn every_command_says_the_same_on_a_server_as_on_a_file() {
-    let (file, server) = (Desk::new(), Desk::with_store(&Server::shared().place()));
-    for ((command, file), server) in COMMANDS.iter().zip(say_all(&file)).zip(say_all(&server)) {
+    says_the_same_as_a_file(&Desk::with_store(&Server::shared().place()));
+}
+
+/// Nothing has to be said of the pooler, to a worker or to `run`.
+#[test]
+fn every_command_says_the_same_through_a_pooler() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    if !Pooler::is_installed() {
+        eprintln!("PgBouncer is not installed: nothing is tried");
+        return;
+    }
+    let pooler = Pooler::before(&server, 2).unwrap();
+    says_the_same_as_a_file(&Desk::with_store(&pooler.place(&server).unwrap()));
+}
+
+fn says_the_same_as_a_file(server: &Desk) {
+    let file = Desk::new();
+    for ((command, file), server) in COMMANDS.iter().zip(say_all(&file)).zip(say_all(server)) {
         let plain = |text: String| {
             let place = "postgres://walkback@127.0.0.1:";
             let words = text.split(' ').map(|word| match word.find(place) {

@@ -108,9 +108,8 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// For a worker behind a pooler of transactions: it prepares no statements and listens to no hints,
-    /// as none come. It looks by itself, ever less often, once a second while nothing happens. Whoever
-    /// is no worker prepares nothing anyway.
+    /// A worker listens to no hints. It looks by itself, ever less often, once a second while nothing
+    /// happens; and it prepares no statements, as only a hint that is heard shows that sessions are its own.
     pub fn no_listen(&self) {
         self.0.hints.deafen();
     }
@@ -240,9 +239,6 @@ impl Coordination for PostgresStore {
             });
             enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
             parts.database.works(true);
-            if !parts.hints.is_deaf() {
-                parts.database.prepare_statements();
-            }
             let heard = parts.hints.listen();
             let keeper = Keeper::keep(Arc::clone(&parts.beside), worker, lease, heard);
             parts.keepers().insert(worker, keeper);

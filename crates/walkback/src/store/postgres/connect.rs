@@ -40,9 +40,9 @@ pub(super) struct Database {
     config: Config,
     tls: MakeRustlsConnect,
     pub(super) place: Arc<str>,
-    /// Behind a pooler that gives each transaction another session nothing may be prepared: what is
-    /// found there under a name may be another process's.
-    unprepared: AtomicBool,
+    /// Whether statements are prepared. Not behind a pooler that gives each transaction another session: what
+    /// is found there under a name may be another process's.
+    prepares: AtomicBool,
     /// The server was not there, or was none to write to, since this was asked last.
     was_away: AtomicBool,
     /// Settled when it was reached and its tables are ours.
@@ -80,7 +80,7 @@ impl Database {
             config,
             tls,
             place: name,
-            unprepared: AtomicBool::new(true),
+            prepares: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
             ready: OnceCell::new(),
             works: AtomicBool::new(false),
@@ -144,7 +144,7 @@ impl Database {
 
     /// Prepares statements from now on: this process has sessions of its own.
     pub(super) fn prepare_statements(&self) {
-        self.unprepared.store(false, Ordering::Relaxed);
+        self.prepares.store(true, Ordering::Relaxed);
     }
 
     /// Whether a worker of this process keeps its sagas here from now on.
@@ -350,10 +350,10 @@ impl Trouble {
     }
 }
 
-/// A deadlock, a conflict that the server ended, or a statement that this session does not have.
+/// A deadlock, or a conflict that the server ended.
 fn contended(error: &Error) -> bool {
     let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
-    error.code().is_some_and(|code| codes.contains(code)) || elsewhere(error)
+    error.code().is_some_and(|code| codes.contains(code))
 }
 
 /// Whether the server's disk has no room left.
@@ -404,24 +404,12 @@ impl Connection {
             return Err(Trouble::Damaged("a connection was given back".to_owned()));
         };
         let asking = async {
-            if !database.unprepared.load(Ordering::Relaxed) {
+            if database.prepares.load(Ordering::Relaxed) {
                 let types: Vec<Type> = values.iter().map(|(_, of)| of.clone()).collect();
                 let plain: Vec<&(dyn ToSql + Sync)> =
                     values.iter().map(|(value, _)| *value).collect();
-                let asked = match client.prepare_typed_cached(sql, &types).await {
-                    Ok(statement) => client.query(&statement, &plain).await,
-                    Err(error) => Err(error),
-                };
-                match asked {
-                    Err(error) if elsewhere(&error) => {
-                        info!("behind a pooler of transactions: nothing is prepared");
-                        database.unprepared.store(true, Ordering::Relaxed);
-                        if was_busy {
-                            return Err(error); // and with it the whole transaction
-                        }
-                    }
-                    other => return other,
-                }
+                let statement = client.prepare_typed_cached(sql, &types).await?;
+                return client.query(&statement, &plain).await;
             }
             client.query_typed(sql, values).await
         };
@@ -464,12 +452,6 @@ impl Connection {
         self.busy = false;
         Ok(())
     }
-}
-
-/// A statement was prepared in another session than this one: it was not executed.
-fn elsewhere(error: &Error) -> bool {
-    let codes = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
-    error.code().is_some_and(|code| codes.contains(code))
 }
 
 impl Drop for Connection {

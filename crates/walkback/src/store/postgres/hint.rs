@@ -1,5 +1,6 @@
 //! Hints that something was written, by `NOTIFY`: outside of transactions, as it takes a lock of
-//! the whole server at commit, and seldom. Nothing relies on them.
+//! the whole server at commit, and seldom. Nothing relies on them; but who hears one has sessions of its own, in which
+//! statements can be prepared: a pooler that gives each transaction another session passes none on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,12 +114,19 @@ async fn listen(database: Arc<Database>, heard: Arc<Notify>) {
                 let mut next = std::future::poll_fn(|context| connection.poll_message(context));
                 while let Some(Ok(message)) = (&mut next).await {
                     if matches!(message, AsyncMessage::Notification(_)) {
+                        database.prepare_statements();
                         heard.notify_one();
                     }
                 }
             };
+            // Heard by itself as well, though not on the connection that says it, where it would always be.
+            let asking = async {
+                if client.batch_execute("LISTEN walkback").await.is_ok() {
+                    notify(&database).await;
+                }
+            };
             // What comes of the one shows in the other, which ends when the connection does.
-            let (_, ()) = tokio::join!(client.batch_execute("LISTEN walkback"), listening);
+            let ((), ()) = tokio::join!(asking, listening);
         }
         tokio::time::sleep(AGAIN).await;
     }

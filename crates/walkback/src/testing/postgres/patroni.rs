@@ -10,13 +10,14 @@ use crate::testing::postgres::{Guard, free_port, fresh_folder, installed, tell};
 /// Servers in one cluster.
 const NODES: usize = 3;
 /// Where Debian puts them.
-const PROGRAMS: [&str; 2] = ["/usr/bin/patroni", "/usr/bin/etcd"];
+const PROGRAMS: [&str; 3] = ["/usr/bin/patroni", "/usr/bin/patronictl", "/usr/bin/etcd"];
 
 /// A running cluster. It stops when this is dropped or its process ends.
 #[derive(Debug)]
 pub struct Patroni {
     folder: PathBuf,
     ports: Vec<u16>,
+    synchronous: bool,
     _guard: Guard,
 }
 
@@ -118,7 +119,7 @@ impl Patroni {
             args.extend([port.to_string().into(), free_port()?.to_string().into()]);
         }
         let guard = Guard::up("Patroni", SCRIPT, &args)?;
-        Ok(Self { folder, ports, _guard: guard })
+        Ok(Self { folder, ports, synchronous, _guard: guard })
     }
 
     /// The URL of whichever of them is the primary.
@@ -146,13 +147,21 @@ impl Patroni {
         if let [primary] = *primaries { Some(primary) } else { None }
     }
 
-    /// The primary, if every other node follows it, and, should they have to, acknowledges.
-    pub fn settled(&self, synchronous: bool) -> Option<usize> {
+    /// The primary, if every other node follows it and, in a synchronous cluster, Patroni knows of one that
+    /// acknowledges: without, it promotes none.
+    pub fn settled(&self) -> Option<usize> {
         let primary = self.primary()?;
-        let sql = "SELECT count(*) || ' ' || count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) \
-                   FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'node-%'";
-        let expected = format!("{} {}", NODES - 1, usize::from(synchronous));
-        self.tell(primary, sql).is_ok_and(|said| said.trim() == expected).then_some(primary)
+        let sql = "SELECT count(*) FROM pg_stat_replication \
+                   WHERE state = 'streaming' AND application_name LIKE 'node-%'";
+        let follow = self.tell(primary, sql).ok()?;
+        let promotes = || {
+            let mut list = Command::new(PROGRAMS[1]);
+            list.args(["-c", "0.yml", "list", "-f", "tsv"]).current_dir(&self.folder);
+            list.output()
+                .is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("Sync Standby"))
+        };
+        let settled = follow.trim() == (NODES - 1).to_string() && (!self.synchronous || promotes());
+        settled.then_some(primary)
     }
 
     /// The other nodes get nothing from the primary any more, for almost ten seconds.
