@@ -39,7 +39,7 @@ Exit codes:
     0  completed, or the command did what it says
     1  rolled back, or a check found something
     2  bad usage or input; nothing was stored
-    3  the saga failed or is parked: it needs a person
+    3  needs a person: failed with residue, or parked
     4  the store, or the account, cannot be used
     5  the command does not fit how the saga stands
   130  interrupted; what was under way is handed over

@@ -18,6 +18,10 @@ const SPEED: u32 = 20;
 /// How long a call to it takes.
 const LATENCY: Duration = Duration::from_millis(40);
 
+/// What is said where there is none.
+pub(crate) const NO_ACCOUNT: &str =
+    "there is no account: set DIGITALOCEAN_TOKEN, or say --simulate";
+
 const HEADING: &str = "Cloud";
 
 /// Which account.
@@ -80,8 +84,7 @@ impl CloudArgs {
         }
         let Some(token) = self.digitalocean_token.as_deref().filter(|token| !token.is_empty())
         else {
-            let why = "there is no account: set DIGITALOCEAN_TOKEN, or say --simulate";
-            return Ok(Client::over(Arc::new(NoAccount(why)), Arc::new(SystemClock)));
+            return Ok(Client::over(Arc::new(NoAccount(NO_ACCOUNT)), Arc::new(SystemClock)));
         };
         Client::new(&self.digitalocean_api_url, token)
             .map_err(|why| wrong(format!("DigitalOcean: {why}")))

@@ -1,7 +1,8 @@
 //! The verbs, each in a file of its own.
 
 use tokio_util::sync::CancellationToken;
-use walkback::{Engine, Registry};
+use walkback::describe::PlanView;
+use walkback::{Engine, MemoryStore, Order, Registry};
 use walkback_digitalocean::Client;
 
 use crate::args::{Cli, Command};
@@ -59,13 +60,34 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The engine over the store.
+    /// The engine over the store, to ask and to tell.
     ///
     /// # Errors
     /// If the store cannot be used.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        self.engine_with(registry_of, true)
+    }
+
+    /// The engine of a process that works, which may listen to hints: without an account it does not know,
+    /// and so does not take, what needs one.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub(crate) fn working_engine(&self, listens: bool) -> Result<Engine, Failure> {
+        let has_account = self.has_account();
+        let known = |account: &Client| {
+            if has_account { registry_of(account) } else { Registry::with_builtins() }
+        };
+        self.engine_with(known, listens)
+    }
+
+    fn engine_with(
+        &self,
+        known: impl FnOnce(&Client) -> Registry,
+        listens: bool,
+    ) -> Result<Engine, Failure> {
         let account = self.account()?;
-        let engine = store::open(&self.place, registry_of(&account))?;
+        let engine = store::open(&self.place, known(&account), listens)?;
         account.share_budget(engine.shared_store());
         Ok(engine)
     }
@@ -76,6 +98,14 @@ impl App {
     /// If what is said of the account is wrong.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
         Ok(registry_of(&self.account()?))
+    }
+
+    /// What the order would do; nothing is stored.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub(crate) fn plan(&self, order: Order) -> Result<PlanView, Failure> {
+        Ok(Engine::new(self.registry()?, MemoryStore::new())?.plan(order)?)
     }
 
     /// Whether it is said which account that is.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use walkback::{Error, error::JsonError, error::Mistakes, store::StoreError};
 
 use crate::exit::Exit;
+use crate::output::table::wrap;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -28,9 +29,20 @@ impl Failure {
     /// Writes every reason on a line of its own.
     pub(crate) fn report(&self) -> ExitCode {
         for line in self.lines.iter().flat_map(|line| line.lines()) {
-            eprintln!("error: {line}");
+            complain(line);
         }
         self.exit.into()
+    }
+}
+
+/// Says what is wrong, on a terminal in lines that break between words.
+pub(crate) fn complain(line: &str) {
+    let line = format!("error: {line}");
+    let width =
+        terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+    let lines = width.map_or_else(|| vec![line.clone()], |width| wrap(&line, width.max(20)));
+    for line in lines {
+        eprintln!("{line}");
     }
 }
 

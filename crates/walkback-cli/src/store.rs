@@ -66,15 +66,21 @@ pub(crate) fn choose(flag: Option<&str>) -> Result<Place, Failure> {
     Ok(Place::Sqlite(PathBuf::from("walkback.db")))
 }
 
-/// The engine over it, knowing these steps and kinds.
+/// The engine over it, knowing these steps and kinds; whether a worker of it listens to hints.
 ///
 /// # Errors
 /// If the store cannot be used.
-pub(crate) fn open(place: &Place, registry: Registry) -> Result<Engine, Failure> {
+pub(crate) fn open(place: &Place, registry: Registry, listens: bool) -> Result<Engine, Failure> {
     Ok(match place {
         Place::Memory => Engine::new(registry, MemoryStore::new())?,
         Place::Sqlite(path) => Engine::new(registry, SqliteStore::open(path)?)?,
-        Place::Postgres(url) => Engine::new(registry, url.store()?)?,
+        Place::Postgres(url) => {
+            let store = url.store()?;
+            if !listens {
+                store.no_listen();
+            }
+            Engine::new(registry, store)?
+        }
     })
 }
 

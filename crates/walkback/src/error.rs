@@ -180,15 +180,17 @@ pub enum Error {
         /// The commands that fit.
         legal: Vec<&'static str>,
     },
-    /// What the run made is by now somebody else's, or was changed since (rule S13).
-    #[error("`rollback` does not fit saga {id}: its {what} {}", owned(.owner.as_ref()))]
+    /// What the run made is by now somebody else's, or was changed or removed since (rule S13).
+    #[error("`rollback` does not fit saga {id}: its {what} {}", owned(.owner.as_ref(), *.gone))]
     NotTheOwner {
         /// The run.
         id: crate::SagaId,
         /// What it made.
         what: String,
-        /// Who owns it by now; nobody, if it was changed.
+        /// Who owns it by now, or has removed it; nobody, if it was changed.
         owner: Option<crate::SagaId>,
+        /// Whether it was removed.
+        gone: bool,
     },
     /// What the run held is by now locked by another (rule S13).
     #[error(
@@ -228,9 +230,11 @@ fn pruned(stone: &Tombstone) -> String {
     format!("saga {id} was pruned at {pruned_at} by {pruned_by}: it was {ended} at {finished_at}")
 }
 
-fn owned(owner: Option<&crate::SagaId>) -> String {
+fn owned(owner: Option<&crate::SagaId>, gone: bool) -> String {
     match owner {
+        Some(owner) if gone => format!("was removed by saga {owner}"),
         Some(owner) => format!("is by now owned by saga {owner}: roll that back first"),
+        None if gone => "was removed".to_owned(),
         None => "was changed since it was made: offboard it instead".to_owned(),
     }
 }

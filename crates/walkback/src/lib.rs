@@ -55,6 +55,7 @@
 //!     let started = engine.start_saga(WebSite { region: "fra1".to_owned() }).await?; // durable now
 //!     engine.work_until_idle().await?;
 //!     let saga = engine.show_saga(started.id).await?;
+//!     println!("{} is {}", saga.kind, saga.status.name()); // web_site is rolled_back
 //!     assert_eq!(saga.status, Status::RolledBack);
 //!     Ok(())
 //! }

@@ -255,6 +255,7 @@ async fn patroni_fails_over(failovers: usize, synchronous: bool) -> (usize, usiz
             load.more(BETWEEN).await;
         }
         goes(&cluster, primary, nth).await;
+        eprintln!("failover {} of {failovers}", nth + 1);
     }
     load.more(BETWEEN).await;
     let ends = load.ends().await;

@@ -7,7 +7,7 @@ use walkback::{Error, SagaId};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 use crate::output::count;
 use crate::selection::Selection;
 
@@ -114,7 +114,7 @@ pub(crate) async fn each(
         }
     }
     for (_, why) in &refused {
-        eprintln!("error: {why}");
+        complain(why);
     }
     let exit = if refused.is_empty() { Exit::Done } else { Exit::DoesNotFit };
     if app.out.json {

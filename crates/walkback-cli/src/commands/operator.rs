@@ -188,7 +188,7 @@ pub(crate) async fn run(app: &App, verb: Verb) -> Outcome {
             each(app, target, &Operation::Retry { step }, who, GOES_ON).await
         }
         Verb::Rollback(Many { target, who }) => {
-            let back = said("is rolled back: it walks back", "walks back already");
+            let back = said("walks back, as was asked", "walks back already");
             each(app, target, &Operation::Rollback, who, back).await
         }
         Verb::Hold(Hold { id, time, who }) => {

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 use walkback::describe::PlanView;
-use walkback::{Engine, MemoryStore, Saga, SagaId};
+use walkback::{Saga, SagaId};
 use walkback_digitalocean::sagas::{Provision, Quote};
 
+use crate::cloud::NO_ACCOUNT;
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -43,7 +44,8 @@ pub(crate) async fn run(app: &App, args: PlanArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let order = args.order.order()?;
-    let plan = Engine::new(app.registry()?, MemoryStore::new())?.plan(order)?;
+    let plan = app.plan(order)?;
+    let is_a_site = plan.kind == Provision::KIND;
     let quote = quote(app, &plan).await?;
     if app.out.json {
         app.out.json(&Planned { plan, quote })?;
@@ -52,6 +54,9 @@ pub(crate) async fn run(app: &App, args: PlanArgs) -> Outcome {
     let mut lines = output::plan::lines(&plan, &app.out);
     lines.extend(quote.iter().flat_map(|quote| output::plan::quote(quote, &app.out)));
     lines.iter().try_for_each(|line| app.out.line(line))?;
+    if quote.is_none() && is_a_site && !app.has_account() {
+        eprintln!("what it costs is not known: {NO_ACCOUNT}");
+    }
     Ok(Exit::Done)
 }
 

@@ -37,20 +37,21 @@ pub(crate) async fn run(app: &App, args: ProvisionedArgs) -> Outcome {
 
 fn table(rows: &[Provisioned]) -> Table {
     let mut table =
-        Table::new(&["PROVIDER", "KIND", "ID", "NAME", "SAGA", "STEP", "VERSION", "MADE", "GONE"]);
+        Table::new(&["PROVIDER", "KIND", "ID", "NAME", "STEP", "VERSION", "MADE", "GONE", "SAGA"]);
+    let one = rows.iter().all(|row| row.what.provider == rows[0].what.provider);
     for row in rows {
         let what = &row.what;
         let cells = vec![
-            text(&what.provider),
+            text(if one { "" } else { &what.provider }),
             text(&what.kind),
             text(&what.external_id),
             text(what.name.as_deref().unwrap_or_default()),
-            text(row.saga_id.to_string()),
             number(Some(row.step_idx)),
             number(Some(row.spec_version)),
             text(time::ago(row.created_at)),
+            text(row.closed_at.map(time::ago).unwrap_or_default()),
         ];
-        table.row(cells, row.closed_at.map(time::ago).unwrap_or_default());
+        table.row(cells, row.saga_id.to_string());
     }
     table
 }

@@ -60,7 +60,7 @@ pub(crate) async fn run(app: &App, args: PruneArgs) -> Outcome {
     let filter = Filter { prunable_before: Some(before), ..of.filter() };
     let sagas = engine.find_sagas(filter).await?;
     let (count, counted) = (sagas.len(), count(sagas.len(), "saga"));
-    if !yes {
+    if !yes && count > 0 {
         let line = format!("{counted} would be pruned: say --yes to do it");
         return Err(Failure::new(Exit::Usage, line));
     }

@@ -97,24 +97,25 @@ fn maker(thing: &Resource) -> Option<SagaId> {
 
 fn table(things: &[Resource]) -> Table {
     let mut table =
-        Table::new(&["PROVIDER", "KIND", "ID", "NAME", "REGION", "SAGA", "SEEN", "GONE"]);
+        Table::new(&["PROVIDER", "KIND", "ID", "NAME", "REGION", "SEEN", "GONE", "SAGA"]);
+    let one = things.iter().all(|thing| thing.provider == things[0].provider);
     for thing in things {
         let saga = thing.wanted_by.or(thing.made_by);
-        let cells = vec![
-            text(&thing.provider),
-            text(&thing.kind),
-            text(&thing.external_id),
-            text(thing.name.as_deref().unwrap_or_default()),
-            text(thing.region.as_deref().unwrap_or_default()),
-            text(saga.map(|id| id.to_string()).unwrap_or_default()),
-            text(time::ago(thing.last_seen)),
-        ];
         let gone = match (thing.gone_at, thing.missing_since) {
             (Some(at), _) => time::ago(at),
             (None, Some(_)) => "missing".to_owned(),
             (None, None) => String::new(),
         };
-        table.row(cells, gone);
+        let cells = vec![
+            text(if one { "" } else { &thing.provider }),
+            text(&thing.kind),
+            text(&thing.external_id),
+            text(thing.name.as_deref().unwrap_or_default()),
+            text(thing.region.as_deref().unwrap_or_default()),
+            text(time::ago(thing.last_seen)),
+            text(gone),
+        ];
+        table.row(cells, saga.map(|id| id.to_string()).unwrap_or_default());
     }
     table
 }

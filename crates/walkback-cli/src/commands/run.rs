@@ -4,8 +4,9 @@ use std::pin::pin;
 
 use clap::Args;
 use walkback::store::Lease;
-use walkback::{SagaId, describe::SagaView, worker::Until};
+use walkback::{Error, SagaId, describe::SagaView, worker::Until};
 
+use crate::cloud::NO_ACCOUNT;
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,8 +39,14 @@ pub(crate) struct RunArgs {
 
 pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     let order = args.order.order()?;
-    let engine = app.engine()?;
-    let started = engine.start_saga(order).await?;
+    let engine = app.working_engine(true)?;
+    let started = match engine.start_saga(order.clone()).await {
+        // Only what needs an account is known with one alone.
+        Err(Error::Mistakes(_)) if !app.has_account() && app.plan(order.clone()).is_ok() => {
+            return Err(Failure::new(Exit::Store, NO_ACCOUNT));
+        }
+        started => started?,
+    };
     if !started.created {
         eprintln!("its key is known: this is the saga that has it, {}", started.id);
     }

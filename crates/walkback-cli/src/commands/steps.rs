@@ -13,12 +13,12 @@ pub(crate) fn run(app: &App) -> Outcome {
         app.out.json(&steps)?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["STEP", "UNDO", "LOOKS", "DATA"]);
+    let mut table = Table::new(&["STEP", "UNDO", "PROBE", "DATA"]);
     for step in &steps {
         let undo =
             step.no_undo.as_ref().map_or("yes", |no| no.reason.unwrap_or(no.why)).replace('_', " ");
-        let looks = if step.probe { "yes" } else { "" };
-        table.row(vec![text(&step.step), text(undo), text(looks)], data(step));
+        let probe = if step.probe { "yes" } else { "" };
+        table.row(vec![text(&step.step), text(undo), text(probe)], data(step));
     }
     table.lines(&app.out, Fit::Beneath).iter().try_for_each(|line| app.out.line(line))?;
     Ok(Exit::Done)

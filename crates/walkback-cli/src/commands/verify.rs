@@ -13,7 +13,7 @@ use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::table::{Fit, Table, text};
-use crate::output::time;
+use crate::output::{count, time};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -83,18 +83,18 @@ fn tell(app: &App, report: &Report, elapsed: Duration) -> Result<(), Failure> {
     }
     let violations = match report.violations.len() {
         0 => "no violation".to_owned(),
-        1 => "1 violation".to_owned(),
-        many => format!("{many} violations"),
+        some => count(some, "violation"),
     };
+    let counted = |many: u64, noun| count(usize::try_from(many).unwrap_or(usize::MAX), noun);
     if report.unlisted > 0 {
         app.out.line(&format!("{} more are not listed", report.unlisted))?;
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = report.rows as f64 / elapsed.as_secs_f64().max(1e-6);
     app.out.line(&format!(
-        "{violations} in {} sagas, {} rows ({}, {rate:.0} rows/s)",
-        report.runs,
-        report.rows,
+        "{violations} in {}, {} ({}, {rate:.0} rows/s)",
+        counted(report.runs, "saga"),
+        counted(report.rows, "row"),
         time::duration(elapsed)
     ))
 }

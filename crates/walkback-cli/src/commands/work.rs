@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
-use walkback::Engine;
-use walkback::store::Lease;
+use walkback::describe::SagaView;
+use walkback::store::{Filter, Lease};
 use walkback::worker::{Hook, ProgramHook, Until};
+use walkback::{Engine, Status};
 
 use crate::commands::{App, Outcome};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::labour::{Labour, News, who};
-use crate::store::Place;
+use crate::output;
 use crate::webhook::Webhook;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -83,30 +85,55 @@ fn runs(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a number from 1 on".to_owned())
 }
 
+/// How often to look for what is awaited.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Says, whenever everything waits, until when: what ends when it is idle could take days. Never ends.
+async fn say_what_is_awaited(engine: &Engine) {
+    let mut said = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let statuses = vec![Status::Pending, Status::Running, Status::Compensating];
+        let moving = Filter { statuses, limit: 100, ..Filter::default() };
+        // What is wrong with the store is the worker's to say.
+        let Ok(sagas) = engine.list_sagas(moving).await else { continue };
+        let due = |saga: &SagaView| saga.waiting_for.as_ref().and_then(|waiting| waiting.until);
+        let works = sagas.iter().any(|saga| saga.waiting_for.is_none());
+        let waiting = sagas.iter().filter_map(|saga| Some((due(saga)?, saga)));
+        let Some((until, next)) = waiting.min_by_key(|(until, _)| *until) else { continue };
+        if works || until <= output::time::now().plus(LOOK) {
+            continue;
+        }
+        if said.replace((next.id, until)) != Some((next.id, until)) {
+            let (kind, id) = (&next.kind, next.id);
+            eprintln!("waits for {kind} {id}, which goes on {}", output::time::until(until));
+        }
+    }
+}
+
 pub(crate) async fn run(app: &App, args: WorkArgs) -> Outcome {
     let hook = args.on_attention.as_deref().filter(|named| !named.is_empty()).map(hook);
     let hook = hook
         .transpose()
         .map_err(|why| Failure::new(Exit::Usage, format!("--on-attention: {why}")))?;
-    let engine = match &app.place {
-        Place::Postgres(url) if args.no_listen => {
-            let store = url.store()?;
-            store.no_listen();
-            Engine::new(app.registry()?, store)?
-        }
-        _ => app.engine()?,
-    };
+    let engine = app.working_engine(!args.no_listen)?;
     let lease = if args.fast { Lease::Fast } else { Lease::Usual };
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
     let concurrency = Some(args.concurrency);
     let labour = Labour { concurrency, queues: args.queues, lease, until, hook };
     let tell = |news| match news {
-        News::Works => eprintln!("working on {}, as process {}", app.place, std::process::id()),
+        News::Works => {
+            let without = if app.has_account() { "" } else { " without an account" };
+            eprintln!("working on {}{without}, as process {}", app.place, std::process::id());
+        }
         News::Waits(by) => {
             eprintln!("{} works on {}: waiting for its turn", who(by.as_ref()), app.place);
         }
     };
-    labour.work(&engine, app.stop.clone(), tell).await?;
+    tokio::select! {
+        ended = labour.work(&engine, app.stop.clone(), tell) => ended?,
+        () = say_what_is_awaited(&engine), if args.until_idle => {}
+    }
     if app.stop.is_cancelled() {
         eprintln!(
             "interrupted: what was under way is handed over; `walkback work` goes on with it"

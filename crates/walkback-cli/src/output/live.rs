@@ -47,7 +47,8 @@ impl Live {
         let steps = saga.steps.as_deref().unwrap_or_default();
         let (from, to) = window(steps, self.out.height.saturating_sub(FRAME).max(3));
         let spinner = SPINNER[self.frame];
-        let table = steps::table(saga, steps[from..to].iter(), |status| mark(status, spinner));
+        let table =
+            steps::table(saga, time::now(), steps[from..to].iter(), |status| mark(status, spinner));
         let mut lines = vec![self.head(saga)];
         let mut drawn = table.lines(&self.out, Fit::Cut);
         if from > 0 {

@@ -110,7 +110,7 @@ fn what(undo: &PlannedUndo) -> &'static str {
 
 fn no_undo(no_undo: &NoUndoView) -> &'static str {
     match no_undo.why {
-        "read_only" => "changes nothing",
+        "read_only" => "read only",
         "retained" => "no, it is kept",
         "irreversible" => "no, it cannot be",
         _ => "no, none is given",
@@ -122,7 +122,7 @@ fn remarks(step: &PlannedStep) -> String {
     let facts = [
         step.pivot.then(|| "pivot: from its start on only forward".to_owned()),
         (!step.options.repeatable).then(|| "not repeatable".to_owned()),
-        step.probe.then(|| "can look".to_owned()),
+        step.probe.then(|| "has a probe".to_owned()),
         hold.map(|hold| format!("{hold} when it fails")),
     ];
     facts.into_iter().flatten().collect::<Vec<_>>().join(", ")

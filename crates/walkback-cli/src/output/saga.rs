@@ -12,7 +12,7 @@ const LONG: usize = 2_000;
 /// How it stands, in a sentence or a few lines.
 pub(crate) fn summary(saga: &SagaView, out: &Out) -> Vec<String> {
     let end = saga.finished_at.unwrap_or_else(time::now);
-    let took = time::duration(end.since(saga.created_at));
+    let took = time::duration(end.since(saga.started_at.unwrap_or(saga.created_at)));
     let why = saga.error.as_ref().map(|error| error.reason.clone()).unwrap_or_default();
     let id = saga.id;
     let mut lines = match saga.status {

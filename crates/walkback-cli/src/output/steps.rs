@@ -1,6 +1,7 @@
 //! The steps of a saga as a table, for `show` and the live view.
 
 use walkback::machine::StepStatus;
+use walkback::time::Timestamp;
 use walkback::{describe::SagaView, describe::StepResult, describe::Waiting};
 
 use crate::output::table::{Table, number, status, text};
@@ -9,9 +10,10 @@ use crate::output::time;
 /// Characters of a progress bar.
 const BAR: u64 = 20;
 
-/// The steps of `of`, each status after its mark.
+/// The steps of `of` as they stand `now`, each status after its mark.
 pub(crate) fn table<'a>(
     saga: &SagaView,
+    now: Timestamp,
     of: impl Iterator<Item = &'a StepResult>,
     mark: impl Fn(StepStatus) -> &'static str,
 ) -> Table {
@@ -25,7 +27,7 @@ pub(crate) fn table<'a>(
             status(step.status.name(), mark(step.status)),
             number(Some(step.attempts).filter(|tries| *tries > 0)),
             number(Some(step.compensation_attempts).filter(|tries| *tries > 0)),
-            number(took(step)),
+            number(took(step, now)),
         ];
         table.row(cells, result(saga, step));
     }
@@ -33,10 +35,10 @@ pub(crate) fn table<'a>(
 }
 
 /// How long it took forward, or takes by now.
-fn took(step: &StepResult) -> Option<String> {
+fn took(step: &StepResult, now: Timestamp) -> Option<String> {
     let end = match (step.finished_at.or(step.compensated_at), step.status) {
         (Some(end), _) => end,
-        (None, StepStatus::Running) => time::now(),
+        (None, StepStatus::Running) => now,
         (None, _) => return None,
     };
     Some(time::duration(end.since(step.started_at?)))

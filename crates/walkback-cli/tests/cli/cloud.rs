@@ -237,10 +237,17 @@ fn a_site_is_suspended_resumed_and_removed_once_somebody_approves() {
         droplets.values().next().unwrap()["status"].as_str().unwrap().to_owned()
     };
     assert_eq!((run("suspend").code, status()), (0, "off".to_owned()));
-    // What was suspended since is not rolled back, and who did it is said.
-    let refused = desk.run(&["rollback", &id]);
-    assert_eq!(refused.code, 5, "{refused:?}");
-    assert!(refused.err.contains("by now owned by saga"), "{refused:?}");
+    // What was suspended since is not rolled back, nor is that offered, and who did it is said.
+    let refuses = |why: &str| {
+        for asked in [&["rollback", &id][..], &["plan", "--cancel", &id]] {
+            let refused = desk.run(asked);
+            assert!(refused.code == 5 && refused.err.contains(why), "{asked:?}: {refused:?}");
+        }
+        let explained = desk.run(&["explain", &id]).out;
+        assert!(explained.contains(why), "{explained}");
+        assert!(!explained.contains("walkback rollback"), "{explained}");
+    };
+    refuses("by now owned by saga");
     assert_eq!((run("resume_service").code, status()), (0, "active".to_owned()));
     let offboard = json!({"site": id, "grace": "0s"}).to_string();
     let started = desk.run(&["start", "offboard", "--input", &offboard, "--json"]);
@@ -253,7 +260,8 @@ fn a_site_is_suspended_resumed_and_removed_once_somebody_approves() {
     assert_eq!(desk.run(&["show", &leaving, "--json"]).json()["status"], "completed");
     assert_eq!(things(&desk), bare());
     assert_eq!(desk.run(&["provisioned", "--json"]).json(), json!([]));
-    // A site that is gone is none any more.
+    // A site that is gone is none any more, and nothing of it can be undone.
+    refuses("was removed by saga");
     let gone = run("suspend");
     assert_eq!(gone.code, 1, "{gone:?}");
     assert!(gone.out.contains("has nothing in the account that is still wanted"), "{gone:?}");
@@ -270,7 +278,7 @@ fn what_exists_is_looked_at_and_what_was_left_is_named() {
     assert_eq!(resources("--live").as_array().unwrap().len(), 6);
     assert_eq!(resources("--residue"), json!([]));
     let table = desk.run(&["resources"]).out;
-    for said in ["PROVIDER", "default-fra1", "droplet", "fra1"] {
+    for said in ["KIND", "default-fra1", "droplet", "fra1"] {
         assert!(table.contains(said), "{table}");
     }
     // The account says that a volume is deleted, and it lives on.
@@ -327,8 +335,24 @@ fn what_cannot_be_ordered_is_said_before_anything_is_made() {
     let mistakes =
         ["region `mars1` is unknown: expected one of ams3,", "size `huge`", "SSH key `7`"];
     refused(order, &["--simulate"], 1, &mistakes);
-    refused(SITE, &[], 1, &["there is no account: set DIGITALOCEAN_TOKEN, or say --simulate"]);
+    refused(SITE, &[], 4, &["there is no account: set DIGITALOCEAN_TOKEN, or say --simulate"]);
     let nowhere = ["--digitalocean-token", "x", "--digitalocean-api-url", "nowhere"];
     refused(SITE, &nowhere, 2, &["`nowhere` is no URL"]);
     assert_eq!(desk.run(&["provisioned", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn a_worker_without_an_account_leaves_sites_to_others() {
+    let desk = Desk::new();
+    let work = Running::begin(&desk, &["work"]);
+    assert!(work.first.contains("without an account"), "{}", work.first);
+    let site = desk.run(&["start", "provision", "--input", SITE]).out.trim().to_owned();
+    // What comes later it has done, so that it has seen the site.
+    let other = desk.run(&["start", "--steps", "echo"]).out.trim().to_owned();
+    assert_eq!(desk.run(&["watch", &other]).code, 0);
+    assert_eq!(desk.run(&["show", &site, "--json"]).json()["status"], "pending");
+    work.signal("TERM");
+    work.end();
+    assert_eq!(desk.run(&["work", "--until-idle", "--simulate"]).code, 0);
+    assert_eq!(desk.run(&["show", &site, "--json"]).json()["status"], "completed");
 }

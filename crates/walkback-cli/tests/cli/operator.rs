@@ -96,7 +96,7 @@ fn a_saga_is_paused_edited_and_goes_on() {
     let saga = show(&desk, &id);
     let expected = json!({"by": "hand", "echoed_at_step_1": "bye", "message": "bye", "n": 7});
     assert_eq!((&saga["status"], &saga["context"]), (&json!("completed"), &expected));
-    done(&desk, &["rollback", &id], "is rolled back: it walks back");
+    done(&desk, &["rollback", &id], "walks back, as was asked");
     assert_eq!(desk.run(&["work", "--until-idle"]).code, 0);
     assert_eq!(desk.run(&["watch", &id]).code, 1);
 }

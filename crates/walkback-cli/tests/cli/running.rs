@@ -27,6 +27,13 @@ impl Running {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// The next line on stderr.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.err.read_line(&mut line).unwrap();
+        line
+    }
+
     /// The exit code, and the rest of stderr.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();

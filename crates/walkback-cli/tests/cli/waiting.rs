@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::desk::Desk;
+use crate::running::Running;
 
 #[test]
 fn a_saga_that_is_held_needs_a_person_and_says_so() {
@@ -49,4 +50,15 @@ fn a_cancel_is_recorded_with_who_and_why() {
     let row = rows.iter().find(|row| row["kind"] == "cancel_requested").unwrap();
     assert_eq!((&row["actor"], &row["payload"]["reason"]), (&json!("ada"), &json!("a mistake")));
     assert_eq!(desk.run(&["show", &id, "--json"]).json()["status"], "rolled_back");
+}
+
+#[test]
+fn work_until_idle_says_what_it_waits_for() {
+    let desk = Desk::new();
+    let id = desk.start(r#"[{"sleep": {"for": "1h"}}]"#).to_string();
+    let mut work = Running::begin(&desk, &["work", "--until-idle"]);
+    let said = work.line();
+    assert!(said.starts_with(&format!("waits for adhoc {id}, which goes on in 59m")), "{said}");
+    assert_eq!(desk.run(&["cancel", &id]).code, 0);
+    assert_eq!(work.end(), (Some(0), String::new()));
 }

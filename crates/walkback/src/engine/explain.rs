@@ -10,7 +10,7 @@ use crate::engine::{Engine, Inner};
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::ledger::Row;
-use crate::machine::{Called, ParkReason, Status, StepStatus};
+use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
 use crate::plan::StepIdx;
 use crate::run::Run;
 use crate::store::{Filter, StoredRun};
@@ -72,6 +72,12 @@ impl Engine {
                 many => format!("`{key}` is held by the sagas {}", many.join(", ")),
             };
             explained.because.push(because);
+        }
+        if run.state.permits(&Request::Rollback) == Verdict::Fits
+            && let Err(refused) = self.check_rollback(&run).await
+        {
+            explained.because.push(refused.to_string());
+            explained.next.retain(|next| !next.command.starts_with("walkback rollback "));
         }
         Ok(explained)
     }

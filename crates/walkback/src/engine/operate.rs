@@ -154,11 +154,7 @@ impl Engine {
                 Verdict::Fits => {}
             }
             if request == Request::Rollback {
-                self.check_owner(&run).await?;
-                let in_the_way = self.0.in_the_way(id, &run.state.own_locks()).await?;
-                if let Some(Holder { key, saga: owner }) = in_the_way.into_iter().next() {
-                    return Err(Error::Locked { id, key, owner });
-                }
+                self.check_rollback(&run).await?;
             }
             let outside = self.outside(&run, operation, &request, asked)?;
             self.0.check_versions(&outside.records).await?;
@@ -235,13 +231,18 @@ impl Engine {
         })
     }
 
-    /// Whether nobody else owns by now what the saga made, or has changed what it changed (rule S13).
-    async fn check_owner(&self, run: &Run) -> Result<(), Error> {
+    /// Whether a completed saga can be undone: nobody else owns by now what it made, or has changed or removed
+    /// that, or has changed what it changed, or holds what it has to lock (rule S13).
+    pub(crate) async fn check_rollback(&self, run: &Run) -> Result<(), Error> {
         let id = run.spec.id;
         let forbids = |row: &Provisioned, owner| {
             let what = format!("{} `{}`", row.what.kind, row.what.external_id);
-            Error::NotTheOwner { id, what, owner }
+            Error::NotTheOwner { id, what, owner, gone: row.closed_at.is_some() }
         };
+        let own = self.0.store.provisioned(Some(id)).await?;
+        if let Some(row) = own.iter().find(|row| row.closed_at.is_some()) {
+            return Err(forbids(row, row.changed_by));
+        }
         for row in self.0.store.owners(id).await? {
             if row.forbids_rollback(id) {
                 let other = (row.saga_id != id).then_some(row.saga_id);
@@ -256,7 +257,11 @@ impl Engine {
                 return Err(forbids(row, row.changed_by));
             }
         }
-        Ok(())
+        let in_the_way = self.0.in_the_way(id, &run.state.own_locks()).await?;
+        in_the_way
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |Holder { key, saga: owner }| Err(Error::Locked { id, key, owner }))
     }
 }
 

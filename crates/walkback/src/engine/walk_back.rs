@@ -39,7 +39,7 @@ impl Engine {
     /// Exactly what would be undone, if the saga were cancelled (or, once completed, rolled back) now.
     ///
     /// # Errors
-    /// If neither fits, naming what does; if there is no saga of this id.
+    /// If neither fits, naming what does, or who owns by now what it made; if there is no saga of this id.
     pub async fn plan_walk_back(&self, id: SagaId) -> Result<WalkBack, Error> {
         let run = self.0.load(id).await?;
         let fits = |request: &Request| run.state.permits(request);
@@ -49,6 +49,9 @@ impl Engine {
             (Verdict::AlreadySo, _) => ("none", None),
             _ => return Err(does_not_fit(&run, &Request::Cancel)),
         };
+        if by == "rollback" {
+            self.check_rollback(&run).await?;
+        }
         let mut state = run.state.clone();
         if let Some(event) = event {
             let damaged = |why: Illegal| Error::Damaged { id, why: why.to_string() };

@@ -66,7 +66,9 @@ pub(super) fn may_decide(run: &Run, step: StepIdx, asked: &Asked) -> Result<(), 
     }
     let names: Vec<_> = deciders.iter().map(|name| format!("`{name}`")).collect();
     let (name, who, names) = (plan.name(step), &asked.actor, names.join(" or "));
-    Err(mistake(format!("`{who}` may not decide on step {step} `{name}`: expected {names}")))
+    let text =
+        format!("`{who}` may not decide on step {step} `{name}`: expected {names} (`--actor`)");
+    Err(mistake(text))
 }
 
 pub(super) fn mistake(text: String) -> Error {
