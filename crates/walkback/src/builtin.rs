@@ -6,7 +6,7 @@ mod fail;
 mod sleep;
 mod waiting;
 
-pub(crate) use waiting::{deciders, goes_on, signal_of};
+pub(crate) use waiting::{any_of, deciders, goes_on, signal_of};
 
 use crate::registry::Registry;
 

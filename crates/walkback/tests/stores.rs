@@ -4,10 +4,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use walkback::MemoryStore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use walkback::engine::Enlistment;
 use walkback::store::PostgresStore;
 use walkback::testing::conformance::{CASES, Fresh};
 use walkback::testing::postgres::{Pooler, Server, tell};
+use walkback::worker::Until;
+use walkback::{Engine, MemoryStore, Order, Registry};
 
 #[path = "stores/fresh.rs"]
 mod fresh;
@@ -43,6 +47,36 @@ fn every_case_holds_behind_a_pooler() {
             });
         }
     });
+}
+
+/// Starts sagas one after another, a worker being there, and says how often the server executed a
+/// statement under a name.
+async fn prepared(server: &Server, url: &str) -> usize {
+    let store = PostgresStore::connect(url).await.unwrap();
+    let engine = Engine::new(Registry::with_builtins(), store).unwrap();
+    let (stop, mut work) = (CancellationToken::new(), JoinSet::new());
+    if let Enlistment::Working(worker) = engine.enlist().await.unwrap() {
+        work.spawn(worker.run(Until::Stopped, stop.clone()));
+    }
+    for _ in 0..200 {
+        let id = engine.start_saga(Order::steps(["echo"])).await.unwrap().id;
+        engine.wait_for_rest(id).await.unwrap();
+    }
+    stop.cancel();
+    work.join_next().await.unwrap().unwrap().unwrap();
+    std::fs::read_to_string(server.folder().join("log")).unwrap().matches("execute s").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_has_sessions_of_its_own_prepares_statements() {
+    let server = Server::start(&["fsync=off", "log_min_duration_statement=0"]).unwrap();
+    if Pooler::is_installed() {
+        let pooler = Pooler::before(&server, 2).unwrap();
+        let url = pooler.place(&server).unwrap();
+        assert_eq!(prepared(&server, &url).await, 0);
+    }
+    let prepared = prepared(&server, server.url()).await;
+    assert!(prepared > 200, "{prepared}");
 }
 
 /// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.

@@ -24,6 +24,12 @@ pub(crate) fn goes_on(used: &StepRef) -> bool {
     used.step == WaitFor.name() && used.with.get("otherwise").is_some_and(|what| what == "go_on")
 }
 
+/// Names in words: `` `grace` or `alan` ``.
+pub(crate) fn any_of(names: &[impl std::fmt::Display]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" or ")
+}
+
 /// Who may approve or deny, if the list of steps says so.
 pub(crate) fn deciders(used: &StepRef) -> Option<Vec<&str>> {
     let by = used.with.get("by").filter(|_| used.step == Approve.name())?;

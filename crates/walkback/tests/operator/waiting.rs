@@ -102,7 +102,11 @@ async fn an_approval_is_given_by_those_who_may() {
         assert_eq!(waits.waiting_for.unwrap().what, "approval");
         let approve = Operation::Approve { step: None };
         let refused = stage.ask(id, &approve).await.unwrap_err().to_string();
-        assert_eq!(refused, "`ada` may not decide on step 1 `approve`: expected `grace` or `alan`");
+        let who =
+            "`ada` may not decide on step 1 `approve`: expected `grace` or `alan` (`--actor`)";
+        assert_eq!(refused, who);
+        let explained = stage.engine.explain_saga(id).await.unwrap();
+        assert_eq!(explained.next[0].does, "let step 1 `approve` go on, as `grace` or `alan`");
         let grace = Asked { actor: "grace".to_owned(), reason: Some("it is paid".to_owned()) };
         assert!(stage.engine.operate(id, &approve, &grace).await.unwrap());
         let saga = stage.settle(id).await;

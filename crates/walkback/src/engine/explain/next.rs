@@ -1,6 +1,7 @@
 //! What may be asked of a saga now, as it is typed and with what it would do; what ends its trouble
 //! comes first.
 
+use crate::builtin::{any_of, deciders};
 use crate::describe::Waiting;
 use crate::engine::explain::Next;
 use crate::machine::{ParkReason, Request, Status, Verdict};
@@ -89,11 +90,11 @@ impl Stands<'_> {
                     "what {step} left stays there on purpose, and listed; nobody is asked again"
                 )
             }),
-            "approve" => {
-                self.of_steps(name, Request::Approve, "", |step| format!("let {step} go on"))
-            }
+            "approve" => self.of_steps(name, Request::Approve, "", |step| {
+                format!("let {step} go on{}", self.by_whom())
+            }),
             "deny" => self.of_steps(name, Request::Deny, "", |step| {
-                format!("{step} fails, and what was done is undone")
+                format!("{step} fails, and what was done is undone{}", self.by_whom())
             }),
             _ => Vec::new(),
         }
@@ -113,6 +114,13 @@ impl Stands<'_> {
             Next { command: format!("walkback {name} {id} {idx}{rest}"), does }
         };
         (0..plan.len()).filter(fits).take(OFFERED).map(next).collect()
+    }
+
+    /// Who alone may decide on what it waits for, if somebody is named.
+    fn by_whom(&self) -> String {
+        let plan = self.run.state.plan();
+        let named = self.waiting.and_then(|waiting| deciders(plan.step(waiting.step_idx)));
+        named.map(|names| format!(", as {}", any_of(&names))).unwrap_or_default()
     }
 
     /// The step that is parked, in words.

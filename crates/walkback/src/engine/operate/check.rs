@@ -1,6 +1,6 @@
 //! Whether what somebody asks can be taken: sizes, names, who may. Every mistake at once.
 
-use crate::builtin::deciders;
+use crate::builtin::{any_of, deciders};
 use crate::context::Context;
 use crate::engine::operate::Asked;
 use crate::error::{Error, Mistakes};
@@ -64,8 +64,7 @@ pub(super) fn may_decide(run: &Run, step: StepIdx, asked: &Asked) -> Result<(), 
     if deciders.iter().any(|name| *name == asked.actor) {
         return Ok(());
     }
-    let names: Vec<_> = deciders.iter().map(|name| format!("`{name}`")).collect();
-    let (name, who, names) = (plan.name(step), &asked.actor, names.join(" or "));
+    let (name, who, names) = (plan.name(step), &asked.actor, any_of(&deciders));
     let text =
         format!("`{who}` may not decide on step {step} `{name}`: expected {names} (`--actor`)");
     Err(mistake(text))

@@ -110,11 +110,15 @@ async fn notify(database: &Arc<Database>) {
 async fn listen(database: Arc<Database>, heard: Arc<Notify>) {
     loop {
         if let Ok((client, mut connection)) = database.alone().await {
+            let listens = AtomicBool::new(false);
             let listening = async {
                 let mut next = std::future::poll_fn(|context| connection.poll_message(context));
                 while let Some(Ok(message)) = (&mut next).await {
                     if matches!(message, AsyncMessage::Notification(_)) {
-                        database.prepare_statements();
+                        // Before, it could be one for whoever had a pooler's session last.
+                        if listens.load(Ordering::SeqCst) {
+                            database.prepare_statements();
+                        }
                         heard.notify_one();
                     }
                 }
@@ -122,6 +126,7 @@ async fn listen(database: Arc<Database>, heard: Arc<Notify>) {
             // Heard by itself as well, though not on the connection that says it, where it would always be.
             let asking = async {
                 if client.batch_execute("LISTEN walkback").await.is_ok() {
+                    listens.store(true, Ordering::SeqCst);
                     notify(&database).await;
                 }
             };
