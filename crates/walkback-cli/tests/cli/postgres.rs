@@ -293,6 +293,26 @@ fn a_dead_workers_sagas_are_taken_over_and_a_leaving_ones_at_once() {
     third.wait().unwrap();
 }
 
+#[test]
+fn a_worker_that_is_told_to_leave_does_not_wait_for_a_server_that_is_away() {
+    let server = Server::start(&["fsync=off"]).unwrap();
+    let desk = Desk::with_store(server.url());
+    let mut worker = working(&desk, &["work"]);
+    let id = start(&desk, "3");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    server.control(&["-m", "immediate", "stop"]).unwrap();
+    let told = std::process::Command::new("kill").arg(worker.id().to_string()).status();
+    assert!(told.unwrap().success());
+    let left = wait_until("it has left", || worker.try_wait().unwrap().is_some());
+    assert!(left < Duration::from_secs(15), "a supervisor would have killed it: {left:?}");
+    server.control(&["start"]).unwrap();
+    let mut next = working(&desk, &["work"]);
+    wait_until("another one completes it", || status(&desk, &id) == "completed");
+    next.kill().unwrap();
+    next.wait().unwrap();
+    assert_eq!(desk.run(&["verify"]).code, 0);
+}
+
 /// The SQL of the roles, as the document has it.
 fn roles() -> String {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
