@@ -94,11 +94,19 @@ impl Load {
     /// Nothing is started any more; what became of every start that was acknowledged.
     async fn ends(&mut self) -> Vec<(String, Result<Status, Error>)> {
         self.stop.cancel();
-        let mut ends = Vec::new();
+        let (mut ends, mut awaited) = (Vec::new(), JoinSet::new());
         while let Some(started) = self.starters.join_next().await {
-            for (key, id) in started.unwrap() {
-                ends.push((key, self.engine.wait_for_rest(id).await));
-            }
+            let engine = self.engine.clone();
+            awaited.spawn(async move {
+                let mut ends = Vec::new();
+                for (key, id) in started.unwrap() {
+                    ends.push((key, engine.wait_for_rest(id).await));
+                }
+                ends
+            });
+        }
+        while let Some(some) = awaited.join_next().await {
+            ends.extend(some.unwrap());
         }
         self.end.cancel();
         while let Some(ended) = self.working.join_next().await {

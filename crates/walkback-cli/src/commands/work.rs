@@ -21,7 +21,8 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   walkback work
   walkback work --queue mail --queue default --concurrency 50
-  walkback work --until-idle
+  walkback work --until-idle --log-level info
+      Says what happens to every saga, and ends when nothing is left to do.
   walkback work --on-attention ./page-the-operator
   walkback work --on-attention https://example.com/hook
   walkback work --store postgres://walkback@db.example/sagas

@@ -28,12 +28,14 @@ pub struct Guarded {
 pub struct Firewall {
     /// Its id.
     pub firewall_id: String,
+    /// Its name.
+    pub firewall_name: String,
 }
 
 const FIREWALLS: Kind = Kind { many: "firewalls", one: "firewall" };
 
 fn read(found: &Value) -> Firewall {
-    Firewall { firewall_id: text(found, "id") }
+    Firewall { firewall_id: text(found, "id"), firewall_name: text(found, "name") }
 }
 
 fn document(tag: &str) -> Value {
@@ -77,6 +79,7 @@ impl Step for CreateFirewall {
 
     fn provisions(&self, firewall: &Firewall) -> Option<Provision> {
         let spec = Json::of(&json!({"inbound": ["22", "80", "443"]})).ok()?;
-        Some(Provision::new(PROVIDER, "firewall", &firewall.firewall_id, spec))
+        let made = Provision::new(PROVIDER, "firewall", &firewall.firewall_id, spec);
+        Some(Provision { name: Some(firewall.firewall_name.clone()), ..made })
     }
 }

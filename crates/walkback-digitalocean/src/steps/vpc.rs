@@ -25,9 +25,15 @@ pub struct Place {
 
 /// A private network.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "in the context they stand beside those of other steps"
+)]
 pub struct Vpc {
     /// Its id.
     pub vpc_id: String,
+    /// Its name.
+    pub vpc_name: String,
     /// Its addresses.
     pub vpc_range: String,
 }
@@ -35,7 +41,8 @@ pub struct Vpc {
 const VPCS: Kind = Kind { many: "vpcs", one: "vpc" };
 
 fn read(found: &Value) -> Vpc {
-    Vpc { vpc_id: text(found, "id"), vpc_range: text(found, "ip_range") }
+    let text = |name| text(found, name);
+    Vpc { vpc_id: text("id"), vpc_name: text("name"), vpc_range: text("ip_range") }
 }
 
 impl Step for CreateVpc {
@@ -67,6 +74,7 @@ impl Step for CreateVpc {
 
     fn provisions(&self, vpc: &Vpc) -> Option<Provision> {
         let spec = Json::of(&json!({"ip_range": vpc.vpc_range})).ok()?;
-        Some(Provision::new(PROVIDER, "vpc", &vpc.vpc_id, spec))
+        let made = Provision::new(PROVIDER, "vpc", &vpc.vpc_id, spec);
+        Some(Provision { name: Some(vpc.vpc_name.clone()), ..made })
     }
 }
