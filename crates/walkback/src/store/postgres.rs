@@ -287,6 +287,7 @@ impl Coordination for PostgresStore {
             });
             let (mut news, nudged) = news.await?;
             news.was_away = self.0.database.was_away();
+            self.0.appends.others_work(news.others_work);
             if nudged.is_empty() {
                 return Ok(news);
             }

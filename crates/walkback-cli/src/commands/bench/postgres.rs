@@ -46,7 +46,7 @@ pub(super) struct Report {
     pub(super) pruned_per_second: f64,
     pub(super) pruned_of_w1: f64,
     /// Sagas a second of one worker process and of four, which find all of them in the tables.
-    pub(super) processes: Vec<f64>,
+    pub(super) processes: [f64; 2],
     pub(super) four_of_one_process: f64,
     pub(super) verify: Verified,
     pub(super) memory: memory::Awaiting,
@@ -119,10 +119,12 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     let one_row_commit_ms = one_row_commit(&ground)?;
     let Beside { loaded: w1_loaded, new: w1_new, pruned_per_second } =
         beside_finished(&ground, args).await?;
-    let mut processes = Vec::new();
-    for count in [1, 4] {
-        processes.push(worker_processes(&ground, args, count).await?);
+    let (mut one, mut four) = (Vec::new(), Vec::new());
+    for _ in 0..args.repeat.max(1) {
+        one.push(worker_processes(&ground, args, 1).await?);
+        four.push(worker_processes(&ground, args, 4).await?);
     }
+    let processes = [one, four].map(|rates| median(rates, |rate| *rate).unwrap_or_default());
     let verify = match last {
         Some(Under::Postgres(store)) => verify_store(&store).await?,
         _ => return Err(failed("nothing was measured")),

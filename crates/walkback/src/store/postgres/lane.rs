@@ -2,10 +2,10 @@
 //! runs share one commit, and a single one waits for nobody.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::id::SagaId;
@@ -78,10 +78,37 @@ impl Job for Appending {
     }
 }
 
+/// Room for statements that are on their way at once.
+struct Room {
+    places: Arc<Semaphore>,
+    /// One place less, while others work as well: the server has enough to do, and more runs share each statement. On
+    /// two cores four processes do a fifth more by that, and one alone a fifth less.
+    narrow: AtomicBool,
+    /// Whether that place was taken away.
+    narrowed: AtomicBool,
+}
+
+impl Room {
+    /// The statement has ended.
+    fn leave(&self, place: OwnedSemaphorePermit) {
+        if self.narrow.load(Ordering::SeqCst) && !self.narrowed.swap(true, Ordering::SeqCst) {
+            place.forget();
+        }
+    }
+
+    fn narrow(&self, narrow: bool) {
+        self.narrow.store(narrow, Ordering::SeqCst);
+        // What leaves in between and still takes its place away is made good by the next call.
+        if !narrow && self.narrowed.swap(false, Ordering::SeqCst) {
+            self.places.add_permits(1);
+        }
+    }
+}
+
 /// The way of one kind of jobs.
 pub(super) struct Lane<J: Job> {
     database: Arc<Database>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     /// Begun with the first job that has to wait, where there is a runtime.
     queue: OnceLock<Queue<J>>,
     waiting: Arc<AtomicUsize>,
@@ -101,17 +128,26 @@ struct Waiting<J: Job> {
 
 impl<J: Job> Lane<J> {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        let (room, queue) = (Arc::new(Semaphore::new(J::AT_ONCE)), OnceLock::new());
-        Self { database, room, queue, waiting: Arc::default() }
+        let (narrow, narrowed) = Default::default();
+        let room =
+            Arc::new(Room { places: Arc::new(Semaphore::new(J::AT_ONCE)), narrow, narrowed });
+        Self { database, room, queue: OnceLock::new(), waiting: Arc::default() }
+    }
+
+    /// Sends a statement less at once while others work on the server as well, if one is left then.
+    pub(super) fn others_work(&self, others_work: bool) {
+        self.room.narrow(others_work && J::AT_ONCE > 1);
     }
 
     /// Does it, at once where nothing else is on its way, and otherwise with all that waits then.
     pub(super) async fn submit(&self, job: Arc<J>) -> Result<J::End, StoreError> {
         // Nobody is overtaken, and no task has to be woken: for a single saga that is half the time.
         if self.waiting.load(Ordering::SeqCst) == 0
-            && let Ok(_permit) = self.room.try_acquire()
+            && let Ok(place) = Arc::clone(&self.room.places).try_acquire_owned()
         {
-            return alone(&self.database, job).await;
+            let end = alone(&self.database, job).await;
+            self.room.leave(place);
+            return end;
         }
         let queue = self.queue.get_or_init(|| {
             let (jobs, inbox) = mpsc::unbounded_channel();
@@ -134,7 +170,7 @@ impl<J: Job> Lane<J> {
 async fn work<J: Job>(
     database: Arc<Database>,
     mut inbox: mpsc::UnboundedReceiver<Waiting<J>>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     waiting: Arc<AtomicUsize>,
 ) {
     let (mut left, mut under_way) = (Vec::new(), JoinSet::new());
@@ -145,7 +181,7 @@ async fn work<J: Job>(
             left.push(first);
         }
         // Only now is taken what came meanwhile: nothing waits for a statement that could go.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&room.places).acquire_owned().await else { break };
         while left.len() < MOST.0
             && let Ok(next) = inbox.try_recv()
         {
@@ -153,10 +189,10 @@ async fn work<J: Job>(
         }
         let batch = take(&mut left);
         waiting.fetch_sub(batch.len(), Ordering::SeqCst);
-        let database = Arc::clone(&database);
+        let (database, room) = (Arc::clone(&database), Arc::clone(&room));
         under_way.spawn(async move {
             commit(&database, batch).await;
-            drop(permit);
+            room.leave(place);
         });
     }
     under_way.join_all().await;
