@@ -40,10 +40,8 @@ pub(crate) fn complain(line: &str) {
     let line = format!("error: {line}");
     let width =
         terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
-    let lines = width.map_or_else(|| vec![line.clone()], |width| wrap(&line, width.max(20)));
-    for line in lines {
-        eprintln!("{line}");
-    }
+    let lines = width.map(|width| wrap(&line, width.max(20)).join("\n"));
+    eprintln!("{}", lines.unwrap_or(line));
 }
 
 impl From<Error> for Failure {

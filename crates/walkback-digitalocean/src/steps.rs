@@ -149,8 +149,12 @@ pub(crate) use ssh_key::fingerprint;
 
 /// The record of something that has a name and nothing more that is wanted of it.
 fn named_thing(kind: &str, id: &str, name: &str) -> Option<Provision> {
-    let spec = Json::of(&json!({ "name": name })).ok()?;
-    let made = Provision::new(PROVIDER, kind, id, spec);
+    thing(kind, id, name, &json!({ "name": name }))
+}
+
+/// The same, of which more is wanted than its name.
+fn thing(kind: &str, id: &str, name: &str, spec: &Value) -> Option<Provision> {
+    let made = Provision::new(PROVIDER, kind, id, Json::of(spec).ok()?);
     Some(Provision { name: Some(name.to_owned()), ..made })
 }
 

@@ -215,17 +215,22 @@ fn demanded() -> Option<usize> {
     Some(std::env::var("WALKBACK_FAILOVERS").map_or(1, |text| text.parse().unwrap()))
 }
 
-/// Waits until the cluster has a primary that every other node follows.
-async fn settled(cluster: &Patroni) -> usize {
+/// Waits until there is what is expected.
+async fn until<T>(expected: &str, mut is: impl FnMut() -> Option<T>) -> T {
     let coming = async {
         loop {
-            if let Some(primary) = cluster.settled() {
-                return primary;
+            if let Some(found) = is() {
+                return found;
             }
             sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(LONG, coming).await.expect("a cluster that comes together")
+    tokio::time::timeout(LONG, coming).await.expect(expected)
+}
+
+/// Waits until the cluster has a primary that every other node follows.
+async fn settled(cluster: &Patroni) -> usize {
+    until("a cluster that comes together", || cluster.settled()).await
 }
 
 /// The primary goes, in each of the ways in turn, and another one is there.
@@ -237,12 +242,7 @@ async fn goes(cluster: &Patroni, primary: usize, way: usize) {
         1 => cluster.signal(primary, "STOP").unwrap(),
         _ => cluster.crash(primary).unwrap(),
     }
-    let coming = async {
-        while cluster.primary().is_none_or(|now| now == primary) {
-            sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(LONG, coming).await.expect("another primary");
+    until("another primary", || cluster.primary().filter(|now| *now != primary)).await;
     match way % 3 {
         0 => cluster.boot(primary),
         1 => cluster.signal(primary, "CONT").unwrap(),

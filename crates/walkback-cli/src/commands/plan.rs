@@ -54,7 +54,7 @@ pub(crate) async fn run(app: &App, args: PlanArgs) -> Outcome {
     let mut lines = output::plan::lines(&plan, &app.out);
     lines.extend(quote.iter().flat_map(|quote| output::plan::quote(quote, &app.out)));
     lines.iter().try_for_each(|line| app.out.line(line))?;
-    if quote.is_none() && is_a_site && !app.has_account() {
+    if quote.is_none() && is_a_site {
         eprintln!("what it costs is not known: {NO_ACCOUNT}");
     }
     Ok(Exit::Done)

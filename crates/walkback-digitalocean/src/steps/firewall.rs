@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account};
+use crate::steps::{on_account, thing};
 
 on_account! {
     /// Creates a firewall that lets in SSH, HTTP and HTTPS, and everything out.
@@ -78,8 +78,7 @@ impl Step for CreateFirewall {
     }
 
     fn provisions(&self, firewall: &Firewall) -> Option<Provision> {
-        let spec = Json::of(&json!({"inbound": ["22", "80", "443"]})).ok()?;
-        let made = Provision::new(PROVIDER, "firewall", &firewall.firewall_id, spec);
-        Some(Provision { name: Some(firewall.firewall_name.clone()), ..made })
+        let spec = json!({"inbound": ["22", "80", "443"]});
+        thing("firewall", &firewall.firewall_id, &firewall.firewall_name, &spec)
     }
 }

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{PROVIDER, on_account};
+use crate::steps::{on_account, thing};
 
 on_account! {
     /// Creates a private network.
@@ -73,8 +73,6 @@ impl Step for CreateVpc {
     }
 
     fn provisions(&self, vpc: &Vpc) -> Option<Provision> {
-        let spec = Json::of(&json!({"ip_range": vpc.vpc_range})).ok()?;
-        let made = Provision::new(PROVIDER, "vpc", &vpc.vpc_id, spec);
-        Some(Provision { name: Some(vpc.vpc_name.clone()), ..made })
+        thing("vpc", &vpc.vpc_id, &vpc.vpc_name, &json!({"ip_range": vpc.vpc_range}))
     }
 }

@@ -73,11 +73,14 @@ impl Engine {
             };
             explained.because.push(because);
         }
-        if run.state.permits(&Request::Rollback) == Verdict::Fits
-            && let Err(refused) = self.check_rollback(&run).await
-        {
-            explained.because.push(refused.to_string());
-            explained.next.retain(|next| !next.command.starts_with("walkback rollback "));
+        if run.state.permits(&Request::Rollback) == Verdict::Fits {
+            match self.check_rollback(&run).await {
+                Err(refused @ (Error::NotTheOwner { .. } | Error::Locked { .. })) => {
+                    explained.because.push(refused.to_string());
+                    explained.next.retain(|next| !next.command.starts_with("walkback rollback "));
+                }
+                checked => checked?,
+            }
         }
         Ok(explained)
     }
