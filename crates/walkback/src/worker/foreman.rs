@@ -59,6 +59,8 @@ pub(super) struct Foreman<'a> {
     /// Runs that are this worker's by the store, and that it did not know when it last compared.
     undriven: HashSet<(SagaId, ClaimId)>,
     compare_at: Timestamp,
+    /// The store was away since: what was on its way to it then may be written only now.
+    was_away: bool,
 }
 
 impl<'a> Foreman<'a> {
@@ -83,6 +85,7 @@ impl<'a> Foreman<'a> {
             look_at: Timestamp::default(),
             undriven: HashSet::new(),
             compare_at: worker.engine.clock.now().plus(COMPARE),
+            was_away: false,
         }
     }
 }
@@ -233,17 +236,19 @@ impl Foreman<'_> {
     async fn look(&mut self) -> Result<(), Error> {
         let news = self.worker.engine.store.news(self.wanted(0)).await?;
         let now = self.worker.engine.clock.now();
+        // What is due is nothing new to a worker that can take no more.
+        let has_room = self.room.available_permits() > 0;
         let quiet = news.nudged.is_empty()
             && news.next_call == self.next_call
-            && news.next_due.is_none_or(|at| at > now);
+            && news.next_due.is_none_or(|at| at > now || !has_room);
         let later = (self.look_after * 2).min(self.worker.look_most);
         self.look_after = if quiet { later } else { LOOK };
         self.look_at = now.plus(self.look_after);
         self.take_in(&news);
-        if self.compare_at <= now || news.was_away && self.undriven.is_empty() {
+        if self.compare_at <= now {
             self.compare().await?;
-            let soon = if self.undriven.is_empty() { COMPARE } else { ON_ITS_WAY };
-            self.compare_at = now.plus(soon);
+            let once_more = std::mem::take(&mut self.was_away) || !self.undriven.is_empty();
+            self.compare_at = now.plus(if once_more { ON_ITS_WAY } else { COMPARE });
         }
         Ok(())
     }
@@ -269,6 +274,12 @@ impl Foreman<'_> {
         if news.next_call != self.next_call {
             self.next_call = news.next_call;
             self.worker.engine.attention.notify_one();
+        }
+        if news.was_away {
+            self.was_away = true;
+            if self.undriven.is_empty() {
+                self.compare_at = Timestamp::default();
+            }
         }
         self.others_work = news.others_work;
         let again = self.unknown.again_at(WAIT_FOR_CAPABLE);
