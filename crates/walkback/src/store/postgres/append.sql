@@ -1,7 +1,9 @@
 -- Adds rows to many runs, each under its own guard (promise I7); answers to which it did. One without
 -- a claim proves the length alone: an owner, if there is one, is nudged, or loses the run. A run that
 -- closes what it provisioned is told of and left alone: that takes a transaction. Nearly always
--- there is nothing to close, as no step said that it provisions anything.
+-- there is nothing to close, as no step said that it provisions anything. Ids stand in an array of its own
+-- once more: of one that it has to compute the planner expects ten, so that however many they are each is
+-- looked up, and the whole table is never read.
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bool[], $6::text[],
         $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[],
@@ -27,7 +29,8 @@ WITH wanted AS MATERIALIZED (
         owner = CASE WHEN release THEN NULL ELSE head.owner END,
         nudged = wanted.claim_id IS NULL AND head.owner IS NOT NULL AND NOT release
     FROM wanted
-    WHERE head.id = wanted.id AND head.ledger_len = wanted.expected_len
+    WHERE head.id = wanted.id AND head.id = ANY (ARRAY(SELECT id FROM wanted))
+      AND head.ledger_len = wanted.expected_len
       AND (wanted.claim_id IS NULL OR head.claim_id = wanted.claim_id
            AND head.fence = wanted.fence AND head.owner IS NOT NULL)
       AND wanted.id NOT IN (SELECT id FROM closing)

@@ -1,6 +1,8 @@
 -- Claims due runs for one worker, the highest priority first and of one priority those that
 -- are put in below, leaving out what others are just claiming. Priority by priority, so that the index
 -- gives just what is due and not what waits. The worker is locked against being taken for dead.
+-- Limits and arrays are computed, as the planner then expects little: it takes as much as is wanted from the
+-- front of an index and looks each up, where it would else sort all that is due or read a whole table.
 WITH RECURSIVE priorities (priority) AS (
     SELECT max(priority) FROM run_heads WHERE due_at IS NOT NULL
     UNION ALL
@@ -13,14 +15,15 @@ WITH RECURSIVE priorities (priority) AS (
     SELECT found.* FROM priorities CROSS JOIN LATERAL (
         {FOUND}
     ) found
-    LIMIT $5
+    LIMIT (SELECT $5)
 ), taken AS (
     UPDATE run_heads head SET owner = $1, claim_id = gen_random_uuid(), fence = fence + 1,
         orphaned = false, nudged = false, due_at = NULL
-    FROM due WHERE head.id = due.id
+    FROM due WHERE head.id = due.id AND head.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING head.*, due.orphaned AS was_orphaned, due.due_at AS was_due
 )
 SELECT (SELECT count(*) FROM working) AS working, s.id IS NOT NULL AS found, h.was_orphaned,
     h.fence, {RUN}
-FROM (SELECT) always LEFT JOIN (taken h JOIN run_specs s USING (id)) ON true
+FROM (SELECT) always LEFT JOIN (taken h JOIN run_specs s
+    ON s.id = h.id AND s.id = ANY (ARRAY(SELECT id FROM due))) ON true
 ORDER BY h.priority DESC, h.was_due

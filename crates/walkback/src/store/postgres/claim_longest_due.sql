@@ -4,5 +4,5 @@
           AND EXISTS (SELECT FROM working)
           AND ($3::text[] IS NULL OR head.queue = ANY ($3))
           AND head.needs <> ALL ($4::bigint[])
-        ORDER BY head.due_at LIMIT $5
+        ORDER BY head.due_at LIMIT (SELECT $5)
         FOR UPDATE OF head SKIP LOCKED

@@ -14,6 +14,10 @@ use crate::store::postgres::connect::Trouble;
 use crate::store::{Head, Spec};
 use crate::time::Timestamp;
 
+/// One of many ids, which are `$1`. Of an array that it has to compute the planner expects ten: however many
+/// there are each is looked up, and the whole table is never read.
+pub(super) const EACH_ID: &str = "ANY ((SELECT $1)::uuid[])";
+
 pub(super) fn damaged(what: impl std::fmt::Display) -> Trouble {
     Trouble::Damaged(what.to_string())
 }

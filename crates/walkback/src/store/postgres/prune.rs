@@ -7,7 +7,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::id::SagaId;
-use crate::store::postgres::codec::{hash, moment, saga_id, signed, status, unsigned, uuid};
+use crate::store::postgres::codec::{
+    EACH_ID, hash, moment, saga_id, signed, status, unsigned, uuid,
+};
 use crate::store::postgres::connect::{Connection, Trouble, Working};
 use crate::store::postgres::lane::{Job, Jobs};
 use crate::store::{Appended, Tombstone};
@@ -56,7 +58,7 @@ async fn prune(
     let hashes: Vec<&[u8]> = jobs.iter().map(|job| &job.0.hash.0[..]).collect();
     let sql = format!(
         "DELETE FROM run_heads h USING run_specs s, unnest($1::uuid[], $2::bytea[]) AS stone (id, hash) \
-         WHERE s.id = h.id AND h.id = stone.id AND h.ledger_head = stone.hash AND {PRUNABLE} \
+         WHERE s.id = h.id AND h.id = stone.id AND h.id = {EACH_ID} AND h.ledger_head = stone.hash AND {PRUNABLE} \
          RETURNING h.id"
     );
     let stands = [(&ids as _, Type::UUID_ARRAY), (&hashes as _, Type::BYTEA_ARRAY)];
@@ -66,14 +68,14 @@ async fn prune(
         return Ok(HashSet::new());
     }
     for sql in [
-        "DELETE FROM ledger_rows WHERE id = ANY ($1)",
+        "DELETE FROM ledger_rows WHERE id =",
         "DELETE FROM run_labels l USING run_specs s, json_each_text(s.labels::json) one \
-         WHERE s.id = ANY ($1) AND l.id = s.id AND l.name = one.key AND l.value = one.value",
-        "DELETE FROM run_locks WHERE id = ANY ($1)",
-        "DELETE FROM cloud_provisioned WHERE saga_id = ANY ($1)",
-        "DELETE FROM run_specs WHERE id = ANY ($1)",
+         WHERE l.id = s.id AND l.name = one.key AND l.value = one.value AND s.id =",
+        "DELETE FROM run_locks WHERE id =",
+        "DELETE FROM cloud_provisioned WHERE saga_id =",
+        "DELETE FROM run_specs WHERE id =",
     ] {
-        connection.query(sql, &[(&gone, Type::UUID_ARRAY)]).await?;
+        connection.query(&format!("{sql} {EACH_ID}"), &[(&gone, Type::UUID_ARRAY)]).await?;
     }
     let gone: HashSet<Uuid> = gone.into_iter().collect();
     let stones: Vec<&Tombstone> =

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::store::postgres::codec::{
-    HEAD, LEDGER, RUN, SPEC_COLUMNS, claim_id, head as decode_head, ledger_row, moment, saga_id,
-    signed, spec, uuid,
+    EACH_ID, HEAD, LEDGER, RUN, SPEC_COLUMNS, claim_id, head as decode_head, ledger_row, moment,
+    saga_id, signed, spec, uuid,
 };
 use crate::store::postgres::connect::{Connection, Trouble};
 use crate::store::postgres::prune::PRUNABLE;
@@ -33,7 +33,7 @@ pub(super) async fn with_rows(
     connection: &mut Connection,
     runs: Vec<StoredRun>,
 ) -> Result<Vec<StoredRun>, Trouble> {
-    let sql = format!("SELECT {LEDGER} FROM ledger_rows l WHERE id = ANY ($1) ORDER BY id, seq");
+    let sql = format!("SELECT {LEDGER} FROM ledger_rows l WHERE id = {EACH_ID} ORDER BY id, seq");
     let ids: Vec<Uuid> = runs.iter().map(|run| uuid(run.spec.id)).collect();
     let mut rows: HashMap<SagaId, Vec<Row>> = HashMap::with_capacity(runs.len());
     for row in connection.query(&sql, &[(&ids, Type::UUID_ARRAY)]).await? {

@@ -243,7 +243,7 @@ async fn specs(
     keys: &[&str],
 ) -> Result<HashMap<String, Spec>, Trouble> {
     let sql = format!(
-        "SELECT {RUN} FROM run_specs s JOIN run_heads h USING (id) WHERE s.idempotency_key = ANY ($1)"
+        "SELECT {RUN} FROM run_specs s JOIN run_heads h USING (id) WHERE s.idempotency_key = ANY ((SELECT $1)::text[])"
     );
     let found = connection.query(&sql, &[(&keys, Type::TEXT_ARRAY)]).await?;
     let known = found.iter().map(|row| {
