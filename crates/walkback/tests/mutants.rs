@@ -20,6 +20,8 @@ const SPARE: &[(&str, &str, &str)] = &[
 const SPARE_ON_A_SERVER: &[(&str, &str, &str)] = &[
     ("due_at IS NOT NULL", "WITH RECURSIVE priorities", "finds priorities by their index"),
     ("lower.due_at IS NOT NULL", "WITH RECURSIVE priorities", "the same, the lower ones"),
+    ("(head.priority BETWEEN", "WITH RECURSIVE priorities", "finds one priority's by their index"),
+    ("head.id = ANY", "WITH wanted AS MATERIALIZED", "looks each up"),
     ("behind.nth < $5", "WITH RECURSIVE priorities", "does not leap further than `LIMIT` lets it"),
     ("before.nth < $5", "WITH RECURSIVE priorities", "the same"),
     ("NOT dead", "working AS MATERIALIZED", "between its death and the end of its row"),

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use walkback::engine::Enlistment;
-use walkback::store::PostgresStore;
+use walkback::engine::{Asked, Enlistment};
+use walkback::store::{Filter, PostgresStore};
 use walkback::testing::conformance::{CASES, Fresh};
 use walkback::testing::postgres::{Pooler, Server, tell};
+use walkback::time::Timestamp;
 use walkback::worker::Until;
 use walkback::{Engine, MemoryStore, Order, Registry};
 
@@ -77,6 +78,53 @@ async fn only_who_has_sessions_of_its_own_prepares_statements() {
     }
     let prepared = prepared(&server, server.url()).await;
     assert!(prepared > 200, "{prepared}");
+}
+
+/// Tables that the planner knows nothing of, then much that is due: what is asked of many runs looks each up,
+/// sorts none that is not wanted, and is not compiled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_for_many_runs_reads_whole_tables() {
+    let plans = ["session_preload_libraries=auto_explain", "auto_explain.log_min_duration=0"];
+    let Ok(server) = Server::start(&["fsync=off", plans[0], plans[1]]) else {
+        eprintln!("this server has no auto_explain: nothing is tried");
+        return;
+    };
+    let store = PostgresStore::connect(server.url()).await.unwrap();
+    let engine = Engine::new(Registry::with_builtins(), store).unwrap();
+    let mut starts = JoinSet::new();
+    for _ in 0..4_000 {
+        let engine = engine.clone();
+        starts.spawn(async move { engine.start_saga(Order::steps(["echo"])).await.unwrap() });
+    }
+    starts.join_all().await;
+    let Enlistment::Working(worker) = engine.enlist().await.unwrap() else { panic!("taken") };
+    worker.run(Until::Idle, CancellationToken::new()).await.unwrap();
+    let prunable_before = Some(Timestamp::from_micros(i64::MAX));
+    let done = Filter { prunable_before, limit: 5_000, ..Filter::default() };
+    let done = engine.find_sagas(done).await.unwrap();
+    assert_eq!(done.len(), 4_000);
+    let asked = Asked { actor: "test".to_owned(), reason: None };
+    let mut stones = Vec::new();
+    for id in &done[..500] {
+        stones.push(engine.archive(*id, &asked).await.unwrap().stone);
+    }
+    assert_eq!(engine.prune(stones).await.unwrap(), 500);
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    let plans: Vec<&str> = log.split("Query Text: ").skip(1).collect();
+    for (asked, least) in [
+        ("-- Claims", 16),
+        ("-- Adds rows", 8),
+        ("SELECT l.id, l.seq", 16),
+        ("DELETE FROM ledger_rows", 1),
+        ("DELETE FROM run_specs", 1),
+    ] {
+        let plans: Vec<&&str> = plans.iter().filter(|plan| plan.starts_with(asked)).collect();
+        assert!(plans.len() >= least, "{asked}: {} plans", plans.len());
+        for slow in ["Seq Scan on run_", "Seq Scan on ledger_rows", "Scan on runs_", "JIT:"] {
+            let found = plans.iter().find(|plan| plan.contains(slow));
+            assert!(found.is_none(), "{slow}: {}", found.unwrap());
+        }
+    }
 }
 
 /// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.

@@ -173,13 +173,13 @@ fn guards(sql: &str) -> Vec<Range<usize>> {
     found.into_iter().map(|(start, end)| start..end).collect()
 }
 
-/// Whether this `AND` stands in a condition: a `CASE` is none.
+/// Whether this `AND` stands in a condition: a `CASE` is none, nor is a range, which is in brackets of its own.
 fn is_condition(tokens: &[Token], at: usize) -> bool {
     let depth = tokens[at].depth;
     let before = tokens[..at].iter().rev().take_while(|token| token.depth >= depth);
     let opener = before
         .filter(|token| token.depth == depth)
-        .find(|token| ["WHERE", "WHEN", "ON", "SELECT"].contains(&&*token.text));
+        .find(|token| ["WHERE", "WHEN", "ON", "SELECT", "BETWEEN"].contains(&&*token.text));
     opener.is_none_or(|token| token.text == "WHERE")
 }
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn conditions_that_must_all_hold_are_found() {
         let sql = "UPDATE heads SET owner = CASE WHEN a AND b THEN 1 END WHERE id = $1 AND len = $2 \
-                   AND ($3 IS NULL OR claim = $3 AND fence = 4) \
+                   AND ($3 IS NULL OR claim = $3 AND fence = 4) AND (at BETWEEN $5 AND $6) \
                    AND NOT EXISTS (SELECT FROM other WHERE other.id = id) RETURNING id";
         let expected = [
             "id = $1",
@@ -223,6 +223,7 @@ mod tests {
             "($3 IS NULL OR claim = $3 AND fence = 4)",
             "claim = $3",
             "fence = 4",
+            "(at BETWEEN $5 AND $6)",
             "NOT EXISTS (SELECT FROM other WHERE other.id = id)",
             "other.id = id",
         ];

@@ -25,17 +25,19 @@
         ), parties AS MATERIALIZED (
             SELECT party FROM (SELECT party, 1 AS half, nth FROM behind
                                UNION ALL SELECT party, 2, nth FROM before) round
-            ORDER BY half, nth LIMIT $5
+            ORDER BY half, nth LIMIT (SELECT $5)
         ), share AS MATERIALIZED (
             SELECT ($5 + count(*) - 1) / greatest(count(*), 1) AS places FROM parties
         )
-        SELECT its.* FROM parties CROSS JOIN LATERAL (
+        SELECT its.* FROM unnest(ARRAY(SELECT party FROM parties)) AS parties (party) CROSS JOIN LATERAL (
             SELECT head.id, head.orphaned, head.due_at, head.priority FROM run_heads head
-            WHERE head.priority = priorities.priority AND head.party = parties.party
+            WHERE (head.priority BETWEEN priorities.priority AND priorities.priority)
+              AND (head.party BETWEEN parties.party AND parties.party)
               AND head.due_at <= $2
               AND EXISTS (SELECT FROM working)
               AND ($3::text[] IS NULL OR head.queue = ANY ($3))
-              AND head.needs <> ALL ($4::bigint[])
-            ORDER BY head.due_at LIMIT (SELECT places FROM share)
+              AND ((head.needs = ANY ($4::bigint[])) IS DISTINCT FROM true)
+            ORDER BY head.priority DESC, head.party, head.due_at
+            LIMIT (SELECT places FROM share)
             FOR UPDATE OF head SKIP LOCKED
         ) its

@@ -57,8 +57,9 @@ async fn prune(
     let ids: Vec<Uuid> = jobs.iter().map(|job| uuid(job.0.id)).collect();
     let hashes: Vec<&[u8]> = jobs.iter().map(|job| &job.0.hash.0[..]).collect();
     let sql = format!(
-        "DELETE FROM run_heads h USING run_specs s, unnest($1::uuid[], $2::bytea[]) AS stone (id, hash) \
-         WHERE s.id = h.id AND h.id = stone.id AND h.id = {EACH_ID} AND h.ledger_head = stone.hash AND {PRUNABLE} \
+        "DELETE FROM run_heads h USING run_specs s, \
+         unnest((SELECT $1)::uuid[], (SELECT $2)::bytea[]) AS stone (id, hash) \
+         WHERE s.id = h.id AND h.id = stone.id AND h.ledger_head = stone.hash AND {PRUNABLE} \
          RETURNING h.id"
     );
     let stands = [(&ids as _, Type::UUID_ARRAY), (&hashes as _, Type::BYTEA_ARRAY)];
