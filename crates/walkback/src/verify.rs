@@ -42,8 +42,9 @@ pub struct Report {
     pub rows: u64,
     /// Promises that are broken, at most 1,000 of them.
     pub violations: Vec<Violation>,
-    /// Bodies that were still under way when their run had gone on without them, as their process
-    /// was stopped or cut off while its claim ended (promise I13). No violation.
+    /// Bodies that were still under way, or began, when their run had gone on without them, as their
+    /// process was stopped or cut off while its claim ended (promise I13). No violation; what they made
+    /// can be left.
     pub late: Vec<Violation>,
     /// Violations and late bodies beyond those that are listed.
     pub unlisted: u64,

@@ -17,6 +17,8 @@ mod locks;
 mod pruning;
 #[path = "operator/stage.rs"]
 mod stage;
+#[path = "operator/stopped.rs"]
+mod stopped;
 #[path = "operator/stubborn.rs"]
 mod stubborn;
 #[path = "operator/table.rs"]

@@ -194,6 +194,10 @@ async fn judge(load: &Load, folder: &Path) {
     let all = Filter { limit: usize::MAX, ..Filter::default() };
     let sagas = load.engine.list_sagas(all).await.unwrap();
     assert_eq!(sagas.len(), load.started, "starts that were acknowledged are lost");
+    let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
+    let effects = Box::new(std::io::BufReader::new(effects));
+    let report = walkback::verify::verify(load.engine.store(), None, Some(effects)).await.unwrap();
+    println!("verify: {} runs, {} rows, {} late", report.runs, report.rows, report.late.len());
     let mut ends: BTreeMap<(&str, usize), usize> = BTreeMap::new();
     for saga in &sagas {
         let kind = saga.labels["number"].parse::<usize>().unwrap() % 3;
@@ -208,15 +212,13 @@ async fn judge(load: &Load, folder: &Path) {
         }
         let left = script::made(folder, saga.id);
         let bodies = if expected == Status::Completed { 4 } else { 0 };
-        if left != bodies {
+        // What a body made that began when its claim was over can be left; it is named.
+        let is_late = || report.late.iter().any(|late| late.saga == saga.id);
+        if left != bodies && !(left > bodies && is_late()) {
             let said = story(&load.engine, folder, saga.id).await;
             panic!("{} made {bodies} files and left {left}:\n{said}", saga.id);
         }
     }
-    let effects = std::fs::File::open(folder.join("effects.jsonl")).unwrap();
-    let effects = Box::new(std::io::BufReader::new(effects));
-    let report = walkback::verify::verify(load.engine.store(), None, Some(effects)).await.unwrap();
     assert!(report.is_clean(), "{report}");
     println!("ends (by kind: completes, fails, is cancelled): {ends:?}");
-    println!("verify: {} runs, {} rows, {} late", report.runs, report.rows, report.late.len());
 }

@@ -1,8 +1,9 @@
 //! I3 and the real I9, I10 and I13: the outside record of a run against its ledger.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use crate::id::{ClaimId, Phase, idempotency_key};
+use crate::id::{Phase, idempotency_key};
 use crate::machine::{By, Event};
 use crate::plan::StepIdx;
 use crate::verify::effects::Line;
@@ -13,16 +14,24 @@ use crate::verify::{Case, Report};
 /// Which body: attempts that a claim's end or a not-yet ended have the number of the next.
 type Which = (StepIdx, &'static str, u32);
 
-/// A body outside: its lines' places, and the claims under which it may have been started.
+/// A body outside: its lines' places, and the first and the last claim under which it may have been
+/// started, by their counters.
 struct Span {
     line: Line,
     start: usize,
     /// Without an end it was killed or dropped.
     end: Option<usize>,
-    claims: (ClaimId, ClaimId),
+    claims: (u64, u64),
     /// Whether a body of this number was begun under several claims: one of a claim that ended may
     /// begin late, after those of the next.
     several: bool,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (step, phase, attempt) = which(&self.line);
+        write!(f, "{phase} {attempt} of step {step}")
+    }
 }
 
 /// Compares what bodies wrote down with what the ledger says.
@@ -47,16 +56,16 @@ pub(super) fn check(
     overlaps(case, &spans, report);
 }
 
-/// The claims under which each body was recorded as starting, in their order.
-fn start_rows(case: &Case<'_>) -> HashMap<Which, Vec<ClaimId>> {
-    let mut rows: HashMap<Which, Vec<ClaimId>> = HashMap::new();
+/// The claims under which each body was recorded as starting, in their order, by their counters.
+fn start_rows(case: &Case<'_>) -> HashMap<Which, Vec<u64>> {
+    let mut rows: HashMap<Which, Vec<u64>> = HashMap::new();
     for (row, event) in case.run.rows.iter().zip(case.events) {
         let which = match event {
             Event::StepStarted { step, attempt } => (*step, Phase::Execute.name(), *attempt),
             Event::UndoStarted { step, attempt } => (*step, Phase::Compensate.name(), *attempt),
             _ => continue,
         };
-        rows.entry(which).or_default().push(row.claim);
+        rows.entry(which).or_default().push(row.fence);
     }
     rows
 }
@@ -66,12 +75,7 @@ fn which(line: &Line) -> Which {
 }
 
 /// I3: never more starts outside than rows that say so.
-fn started(
-    case: &Case<'_>,
-    rows: &HashMap<Which, Vec<ClaimId>>,
-    lines: &[Line],
-    report: &mut Report,
-) {
+fn started(case: &Case<'_>, rows: &HashMap<Which, Vec<u64>>, lines: &[Line], report: &mut Report) {
     let mut starts: HashMap<Which, usize> = HashMap::new();
     for line in lines.iter().filter(|line| line.start && line.phase != Phase::Probe) {
         let times = starts.entry(which(line)).or_default();
@@ -141,7 +145,7 @@ fn executions(case: &Case<'_>, tracks: &[Track], lines: &[Line], report: &mut Re
 /// one that ended: those before it were killed, or end later.
 fn spans(
     case: &Case<'_>,
-    rows: &HashMap<Which, Vec<ClaimId>>,
+    rows: &HashMap<Which, Vec<u64>>,
     lines: &[Line],
     report: &mut Report,
 ) -> Vec<Span> {
@@ -151,7 +155,7 @@ fn spans(
     for (at, line) in bodies {
         if line.start {
             *counts.entry(which(line)).or_default() += 1;
-            let claims = (ClaimId::NONE, ClaimId::NONE);
+            let claims = (0, 0);
             spans.push(Span { line: *line, start: at, end: None, claims, several: false });
             continue;
         }
@@ -170,7 +174,7 @@ fn spans(
         let nth = seen.entry(which).or_default();
         let claims = rows.get(&which).map(Vec::as_slice).unwrap_or_default();
         let unused = claims.len().saturating_sub(counts[&which]);
-        let claim = |at: usize| claims.get(at).copied().unwrap_or(ClaimId::NONE);
+        let claim = |at: usize| claims.get(at).copied().unwrap_or(0);
         span.claims = (claim(*nth), claim(*nth + unused));
         span.several = claims.iter().any(|claim| *claim != claims[0]);
         *nth += 1;
@@ -179,28 +183,33 @@ fn spans(
 }
 
 /// I13: no undo beside an execute, no body beside itself. Across the end of a claim that is late,
-/// within one claim a violation.
+/// within one claim a violation. What begins after a body of a later claim is late too.
 fn overlaps(case: &Case<'_>, spans: &[Span], report: &mut Report) {
     let mut open: Vec<&Span> = Vec::new();
+    let mut newest: Option<&Span> = None;
     for span in spans {
         open.retain(|earlier| earlier.end.is_some_and(|end| end > span.start));
+        let named = report.late.len();
         for earlier in &open {
             let against =
                 earlier.line.phase != span.line.phase || earlier.line.step == span.line.step;
             let other_claim = earlier.claims.0 != span.claims.1;
             let surely_other = earlier.claims.1 != span.claims.0 && other_claim;
-            let what = || {
-                let (step, phase, attempt) = which(&earlier.line);
-                let (beside, its_phase, number) = which(&span.line);
-                let began = format!("{its_phase} {number} of step {beside} began");
-                format!("{phase} {attempt} of step {step} was still under way when {began}")
-            };
+            let what = || format!("{earlier} was still under way when {span} began");
             let may_be_late = other_claim || earlier.several || span.several;
             if against && !may_be_late {
                 report.add("I13", case.id(), what());
             } else if against || surely_other {
                 report.add_late("I13", case.id(), what());
             }
+        }
+        let later = newest.filter(|newest| newest.claims.0 > span.claims.1);
+        if let Some(later) = later.filter(|_| report.late.len() == named) {
+            let what = format!("{span} began only after {later}, under a claim that was over");
+            report.add_late("I13", case.id(), what);
+        }
+        if newest.is_none_or(|newest| span.claims.0 > newest.claims.0) {
+            newest = Some(span);
         }
         open.push(span);
     }

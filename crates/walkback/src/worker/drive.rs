@@ -19,13 +19,11 @@ use crate::run::Run;
 use crate::step::Probe;
 use crate::store::{Appended, Claim, Holder, Locks, StoreError, Transition};
 use crate::time::Timestamp;
-use crate::worker::perform::{Ended, Outcome, Performance, STOP_GRACE, Start};
+use crate::worker::perform::{Ended, Ours, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
 
 /// How long bodies may take to return when the worker leaves, before they are dropped.
 const HAND_OVER_GRACE: Duration = Duration::from_secs(1);
-/// A commit that took longer than this may have outlived the claim that it was made under.
-const STALL: Duration = Duration::from_secs(1);
 
 /// A claimed run and everything that is under way for it.
 pub(super) struct Drive {
@@ -33,8 +31,10 @@ pub(super) struct Drive {
     claim: Claim,
     run: Run,
     orphaned: bool,
-    bodies: JoinSet<Ended>,
+    bodies: JoinSet<Result<Option<Ended>, StoreError>>,
     under_way: Vec<UnderWay>,
+    /// How the drive ends, as a body could not begin.
+    over: Option<Result<End, Error>>,
     /// Outcomes that are not committed yet.
     ended: Vec<(Start, Ended)>,
     quiet: Option<Quiet>,
@@ -57,6 +57,9 @@ pub(crate) struct Begun {
     /// Its room in the worker.
     pub(crate) room: OwnedSemaphorePermit,
 }
+
+/// What a body's task returned.
+type Returned = Result<(Id, Result<Option<Ended>, StoreError>), tokio::task::JoinError>;
 
 struct UnderWay {
     task: Id,
@@ -106,8 +109,8 @@ impl Drive {
     pub(super) fn new(engine: Arc<Inner>, claim: Claim, run: Run, orphaned: bool) -> Self {
         let (bodies, quiet, begun) = (JoinSet::new(), None, None);
         let (under_way, ended) = (Vec::new(), Vec::new());
-        let woken = true;
-        Self { engine, claim, run, orphaned, bodies, under_way, ended, quiet, woken, begun }
+        let (woken, over) = (true, None);
+        Self { engine, claim, run, orphaned, bodies, under_way, over, ended, quiet, woken, begun }
     }
 
     /// A run that was just started here; its room is left to the caller.
@@ -154,15 +157,14 @@ impl Drive {
                     Some((starts, false)) => (starts, asked_at),
                 }
             };
-            let stalled = self.engine.clock.now().since(asked_at) > STALL;
-            if stalled && !starts.is_empty() && !self.still_owns().await? {
-                return Ok(End::Lost);
-            }
             for start in starts {
-                self.spawn(start);
+                self.spawn(start, asked_at);
             }
             self.stop_bodies();
             self.wait(&nudge, &leave).await;
+            if let Some(over) = self.over.take() {
+                return over;
+            }
             if self.bodies.is_empty() {
                 self.quiet = None;
             }
@@ -251,13 +253,6 @@ impl Drive {
             }
         }
         Ok(())
-    }
-
-    /// Whether the run is still ours. Asked where a commit took so long that this process may have been
-    /// stopped: others may have taken over since, and a body that begins now would be late.
-    async fn still_owns(&self) -> Result<bool, Error> {
-        let stored = self.engine.store.load(self.run.spec.id).await?;
-        Ok(stored.is_some_and(|stored| stored.owner == Some(self.claim.id())))
     }
 
     /// `taken`: keys that cannot be had, as others hold them.
@@ -349,7 +344,8 @@ impl Drive {
         Ok(Written::Again(Box::new(self.engine.fold(stored)?)))
     }
 
-    fn spawn(&mut self, start: Start) {
+    /// `asked_at`: when the commit was asked for that says that the body begins.
+    fn spawn(&mut self, start: Start, asked_at: Timestamp) {
         let plan = self.run.state.plan();
         let used = plan.step(start.step);
         let Some(step) = self.engine.registry.find(&used.step) else { return };
@@ -357,6 +353,7 @@ impl Drive {
         let stop = CancellationToken::new();
         let now = self.engine.clock.now();
         let body = Performance::new(&self.engine, &self.run, start, step, &options, stop.clone());
+        let ours = Ours::new(Arc::clone(&self.engine), &self.claim, asked_at);
         let limit = if start.phase == Phase::Compensate {
             options.compensate_timeout
         } else {
@@ -367,7 +364,7 @@ impl Drive {
             step_idx = start.step, phase = start.phase.name(),
             attempt = self.run.state.step(start.step).attempts,
         );
-        let task = self.bodies.spawn(body.perform().instrument(span)).id();
+        let task = self.bodies.spawn(body.perform(ours).instrument(span)).id();
         let overdue_at = Some(now.plus(limit + 2 * STOP_GRACE));
         self.under_way.push(UnderWay { task, start, stop, overdue_at });
     }
@@ -401,9 +398,11 @@ impl Drive {
         }
     }
 
-    fn take_in(&mut self, ended: Result<(Id, Ended), tokio::task::JoinError>) {
+    fn take_in(&mut self, ended: Returned) {
         let (task, ended) = match ended {
-            Ok((task, ended)) => (task, Ok(ended)),
+            Ok((task, Ok(Some(ended)))) => (task, Ok(ended)),
+            Ok((_, Ok(None))) => return self.over = Some(Ok(End::Lost)),
+            Ok((_, Err(error))) => return self.over = Some(Err(error.into())),
             Err(error) => (error.id(), Err(error)),
         };
         let Some(at) = self.under_way.iter().position(|body| body.task == task) else { return };
@@ -461,6 +460,9 @@ impl Drive {
                 return Ok(End::Lost);
             }
             self.under_way.clear();
+        }
+        if let Some(over) = self.over.take() {
+            return over;
         }
         let handed = self.commit(Occasion::Leave).await?;
         Ok(handed.map_or(End::Lost, |_| End::Released(Some(Timestamp::default()))))

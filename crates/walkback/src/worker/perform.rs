@@ -12,16 +12,20 @@ use crate::context::Context;
 use crate::engine::Inner;
 use crate::erased::{AnyStep, Body, Done};
 use crate::error::{Kind, StepError};
-use crate::id::Phase;
+use crate::id::{ClaimId, Phase, SagaId};
 use crate::json::Json;
 use crate::machine::Made;
 use crate::options::Options;
 use crate::plan::StepIdx;
 use crate::run::Run;
 use crate::step::{Effect, Probe};
+use crate::store::{Claim, StoreError};
+use crate::time::Timestamp;
 
 /// How long a body that was told to stop may take to return before it is dropped.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+/// A body that begins later than this after its commit was asked for may have outlived its claim.
+const STALL: Duration = Duration::from_secs(1);
 
 /// What is to be performed: a body of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +67,31 @@ impl Outcome {
             Self::Probed(ended) => ended.as_ref().err(),
             Self::Compensated(ended) => ended.as_ref().err(),
         }
+    }
+}
+
+/// Whether a run is ours still when its body begins, which is some time after that was committed.
+pub(super) struct Ours {
+    engine: Arc<Inner>,
+    saga: SagaId,
+    claim: ClaimId,
+    /// When the commit was asked for.
+    asked_at: Timestamp,
+}
+
+impl Ours {
+    pub(super) fn new(engine: Arc<Inner>, claim: &Claim, asked_at: Timestamp) -> Self {
+        Self { engine, saga: claim.saga(), claim: claim.id(), asked_at }
+    }
+
+    /// Asks the store if so much time has passed that this process may have been stopped: others may
+    /// have taken over since, and a body that begins now would be late.
+    async fn still(&self) -> Result<bool, StoreError> {
+        if self.engine.clock.now().since(self.asked_at) <= STALL {
+            return Ok(true);
+        }
+        let stored = self.engine.store.load(self.saga).await?;
+        Ok(stored.is_some_and(|stored| stored.owner == Some(self.claim)))
     }
 }
 
@@ -131,9 +160,13 @@ impl Performance {
         }
     }
 
-    /// Runs the body to its end. It may take its time, and when told to stop a little more; then
-    /// it is dropped. Threads it left are awaited as long as they live.
-    pub(super) async fn perform(self) -> Ended {
+    /// Runs the body to its end, or nothing if the run is no longer ours. It may take its time, and
+    /// when told to stop a little more; then it is dropped. Threads it left are awaited as long as
+    /// they live.
+    pub(super) async fn perform(self, ours: Ours) -> Result<Option<Ended>, StoreError> {
+        if !ours.still().await? {
+            return Ok(None);
+        }
         let attempt = self.attempt.clone();
         debug!("begins");
         let outcome = self.outcome().await;
@@ -141,7 +174,7 @@ impl Performance {
             None => debug!("ends"),
             Some(error) => debug!(%error, "ends"),
         }
-        Ended { outcome, stderr: attempt.take_stderr() }
+        Ok(Some(Ended { outcome, stderr: attempt.take_stderr() }))
     }
 
     async fn outcome(self) -> Outcome {

@@ -131,6 +131,29 @@ async fn a_body_that_outlived_its_claim_is_late() {
     assert_eq!(report.late.len(), 1);
 }
 
+/// A worker that was stopped between its commit and its body, and went on when others had undone it.
+#[tokio::test]
+async fn a_body_that_begins_when_its_claim_is_over_is_late() {
+    let events = [
+        (0, Event::Accepted),
+        (1, Event::StepStarted { step: 0, attempt: 1 }),
+        (2, Event::TakenOver),
+        (2, Event::CancelRequested),
+        (2, Event::UndoStarted { step: 0, attempt: 1 }),
+        (2, Event::UndoCompleted { step: 0 }),
+    ];
+    let run = forged(r#"["echo"]"#, &events, None);
+    let undo = [(UNDO, 0, 1, "start"), (UNDO, 0, 1, "end")];
+    let execute = [(EXECUTE, 0, 1, "start"), (EXECUTE, 0, 1, "end")];
+    for (wrote, late) in [([execute, undo], 0), ([undo, execute], 1)] {
+        let lines = wrote.as_flattened().iter().map(|wrote| line(&run, *wrote));
+        let record = lines.collect::<Vec<_>>().join("\n");
+        let report = judged(vec![run.clone()], Some(record)).await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.late.len(), late, "{report}");
+    }
+}
+
 #[tokio::test]
 async fn a_malformed_line_is_named() {
     let run = run();
