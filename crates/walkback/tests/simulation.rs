@@ -47,6 +47,7 @@ fn every_promise_holds_whatever_happens() {
             all.died += one.died;
             all.stopped += one.stopped;
             all.asked += one.asked;
+            all.late += one.late;
             days_off += u64::from(one.days_off);
             ends[one.status.map_or(0, |status| status as usize)] += 1;
         }
@@ -64,7 +65,8 @@ fn every_promise_holds_whatever_happens() {
     let ended = |status: usize| shares.iter().map(|(_, ends, _)| ends[status]).sum::<u64>();
     eprintln!(
         "{seeds} seeds: {} completed, {} failed, {} rolled back; {} processes died, {} were stopped, \
-         {} commands of people; {} kinds and forms of events; {} with clocks a day off",
+         {} commands of people; {} kinds and forms of events; {} with clocks a day off, \
+         {} with something late left",
         ended(4),
         ended(5),
         ended(6),
@@ -72,11 +74,13 @@ fn every_promise_holds_whatever_happens() {
         sum(|s| s.stopped),
         sum(|s| s.asked),
         covered.len(),
-        shares.iter().map(|(.., days_off)| days_off).sum::<u64>()
+        shares.iter().map(|(.., days_off)| days_off).sum::<u64>(),
+        sum(|s| s.late)
     );
     eprintln!("{}", covered.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
     let missing: Vec<_> = EXPECTED.iter().filter(|name| !covered.contains(**name)).collect();
     assert!(missing.is_empty() || seeds < SEEDS, "never happened: {missing:?}");
+    assert!(sum(|s| s.late) > 0 || seeds < SEEDS, "nothing came late");
 }
 
 /// Every kind and form of event that this world can bring about. Beside these there is only a body

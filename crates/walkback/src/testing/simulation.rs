@@ -51,6 +51,8 @@ pub struct Simulated {
     pub asked: u32,
     /// Whether clocks were wrong by days.
     pub days_off: bool,
+    /// Sagas of which something is left that was made late, and is named by the oracle.
+    pub late: u32,
     /// Every row of the ledger: its moment, its event and its owner's fence.
     pub rows: Vec<String>,
 }
@@ -374,6 +376,12 @@ impl Scene {
             let status = saga.status.name();
             let told = self.told(saga.id).await;
             return Err(format!("{status}: {left:?} is left, residue {residue:?}\n{told}"));
+        }
+        let late = saga.status != Status::Completed && !left.iter().all(stays);
+        self.found.late += u32::from(late);
+        if late && !self.set_back && report.late.is_empty() {
+            let told = self.told(saga.id).await;
+            return Err(format!("{left:?} is left, and nothing named as late\n{told}"));
         }
         self.found.days_off = self.weather.days_off;
         self.found.status = Some(saga.status);

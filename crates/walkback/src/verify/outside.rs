@@ -18,6 +18,7 @@ type Which = (StepIdx, &'static str, u32);
 /// started, by their counters.
 struct Span {
     line: Line,
+    round: u32,
     start: usize,
     /// Without an end it was killed or dropped.
     end: Option<usize>,
@@ -50,9 +51,9 @@ pub(super) fn check(
     let lines: Vec<Line> = lines.iter().filter(known).copied().collect();
     let rows = start_rows(case);
     started(case, &rows, &lines, report);
-    keys(case, rounds, &lines, report);
+    let rounds = keys(case, rounds, &lines, report);
     executions(case, tracks, &lines, report);
-    let spans = spans(case, &rows, &lines, report);
+    let spans = spans(case, &rows, &lines, &rounds, report);
     overlaps(case, &spans, report);
 }
 
@@ -89,8 +90,9 @@ fn started(case: &Case<'_>, rows: &HashMap<Which, Vec<u64>>, lines: &[Line], rep
     }
 }
 
-/// I9: one key per step, phase and round, and it is the one that the contract names.
-fn keys(case: &Case<'_>, rounds: &[u32], lines: &[Line], report: &mut Report) {
+/// I9: one key per step, phase and round, and it is the one that the contract names. The round of
+/// each line.
+fn keys(case: &Case<'_>, rounds: &[u32], lines: &[Line], report: &mut Report) -> Vec<u32> {
     let mut last = vec![0_u32; case.plan.len()];
     let mut newest = last.clone();
     for (event, round) in case.events.iter().zip(rounds) {
@@ -98,20 +100,22 @@ fn keys(case: &Case<'_>, rounds: &[u32], lines: &[Line], report: &mut Report) {
             newest[step] = newest[step].max(*round);
         }
     }
-    for line in lines {
+    let of_line = |line: &Line| {
         let (step, phase) = (line.step, line.phase);
         // A compensation of an older round goes before the executions of the next.
         let mut of_round = last[step].saturating_sub(1)..=newest[step];
         let fits =
             |round: &u32| digest(&idempotency_key(case.id(), step, phase, *round)) == line.key;
-        if let Some(round) = of_round.find(fits) {
-            last[step] = last[step].max(round);
-        } else {
+        let round = of_round.find(fits);
+        if round.is_none() {
             let (phase, attempt) = (phase.name(), line.attempt);
             let what = format!("{phase} {attempt} of step {step} saw a key that is not its own");
             report.add("I9", case.id(), what);
         }
-    }
+        last[step] = last[step].max(round.unwrap_or_default());
+        round.unwrap_or(last[step])
+    };
+    lines.iter().map(of_line).collect()
 }
 
 /// I10: no body more often than retries, waits and claims allow; what succeeded did run.
@@ -147,6 +151,7 @@ fn spans(
     case: &Case<'_>,
     rows: &HashMap<Which, Vec<u64>>,
     lines: &[Line],
+    rounds: &[u32],
     report: &mut Report,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
@@ -155,8 +160,8 @@ fn spans(
     for (at, line) in bodies {
         if line.start {
             *counts.entry(which(line)).or_default() += 1;
-            let claims = (0, 0);
-            spans.push(Span { line: *line, start: at, end: None, claims, several: false });
+            let (claims, round) = ((0, 0), rounds[at]);
+            spans.push(Span { line: *line, round, start: at, end: None, claims, several: false });
             continue;
         }
         let open = |span: &&mut Span| span.end.is_none() && which(&span.line) == which(line);
@@ -182,35 +187,47 @@ fn spans(
     spans
 }
 
-/// I13: no undo beside an execute, no body beside itself. Across the end of a claim that is late,
-/// within one claim a violation. What begins after a body of a later claim is late too.
+/// I13: no undo beside an execute or before it, no body beside itself. Across the end of a claim that
+/// is late, within one claim a violation. What begins after a body of a later claim is late too.
 fn overlaps(case: &Case<'_>, spans: &[Span], report: &mut Report) {
     let mut open: Vec<&Span> = Vec::new();
     let mut newest: Option<&Span> = None;
+    let mut undos: HashMap<(StepIdx, u32), &Span> = HashMap::new();
     for span in spans {
         open.retain(|earlier| earlier.end.is_some_and(|end| end > span.start));
-        let named = report.late.len();
+        let mut named = false;
         for earlier in &open {
             let against =
                 earlier.line.phase != span.line.phase || earlier.line.step == span.line.step;
-            let other_claim = earlier.claims.0 != span.claims.1;
-            let surely_other = earlier.claims.1 != span.claims.0 && other_claim;
-            let what = || format!("{earlier} was still under way when {span} began");
-            let may_be_late = other_claim || earlier.several || span.several;
-            if against && !may_be_late {
-                report.add("I13", case.id(), what());
-            } else if against || surely_other {
-                report.add_late("I13", case.id(), what());
+            let surely_other =
+                earlier.claims.1 != span.claims.0 && earlier.claims.0 != span.claims.1;
+            if against || surely_other {
+                let what = format!("{earlier} was still under way when {span} began");
+                accuse(case, earlier, span, what, report);
+                named = true;
             }
         }
         let later = newest.filter(|newest| newest.claims.0 > span.claims.1);
-        if let Some(later) = later.filter(|_| report.late.len() == named) {
-            let what = format!("{span} began only after {later}, under a claim that was over");
-            report.add_late("I13", case.id(), what);
+        let place = (span.line.step, span.round);
+        let undo = undos.get(&place).copied().filter(|_| span.line.phase == Phase::Execute);
+        if let Some(before) = later.or(undo).filter(|_| !named) {
+            accuse(case, before, span, format!("{span} began only after {before}"), report);
         }
         if newest.is_none_or(|newest| span.claims.0 > newest.claims.0) {
             newest = Some(span);
         }
+        if span.line.phase == Phase::Compensate {
+            undos.entry(place).or_insert(span);
+        }
         open.push(span);
+    }
+}
+
+/// A body that should not have been where it was: late if a claim may have ended between the two.
+fn accuse(case: &Case<'_>, earlier: &Span, span: &Span, what: String, report: &mut Report) {
+    if earlier.claims.0 != span.claims.1 || earlier.several || span.several {
+        report.add_late("I13", case.id(), what);
+    } else {
+        report.add("I13", case.id(), what);
     }
 }

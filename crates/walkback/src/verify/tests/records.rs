@@ -133,25 +133,36 @@ async fn a_body_that_outlived_its_claim_is_late() {
 
 /// A worker that was stopped between its commit and its body, and went on when others had undone it.
 #[tokio::test]
-async fn a_body_that_begins_when_its_claim_is_over_is_late() {
-    let events = [
-        (0, Event::Accepted),
-        (1, Event::StepStarted { step: 0, attempt: 1 }),
-        (2, Event::TakenOver),
-        (2, Event::CancelRequested),
-        (2, Event::UndoStarted { step: 0, attempt: 1 }),
-        (2, Event::UndoCompleted { step: 0 }),
-    ];
-    let run = forged(r#"["echo"]"#, &events, None);
-    let undo = [(UNDO, 0, 1, "start"), (UNDO, 0, 1, "end")];
+async fn an_execute_that_begins_after_its_undo_is_late() {
+    let ended =
+        [(2, Event::UndoStarted { step: 0, attempt: 1 }), (2, Event::UndoCompleted { step: 0 })];
+    let failed = Event::StepFailed {
+        step: 0,
+        effect: Effect::Unknown,
+        error: "no".into(),
+        then: Then::WalkBack,
+    };
+    let begun = |fence| (fence, Event::StepStarted { step: 0, attempt: 1 });
     let execute = [(EXECUTE, 0, 1, "start"), (EXECUTE, 0, 1, "end")];
-    for (wrote, late) in [([execute, undo], 0), ([undo, execute], 1)] {
+    let undo = [(UNDO, 0, 1, "start"), (UNDO, 0, 1, "end")];
+    let judge = async |rows: &[(u64, Event)], wrote: &[[Wrote; 2]]| {
+        let events = [&[(0, Event::Accepted)], rows, &ended].concat();
+        let run = forged(r#"["echo"]"#, &events, None);
         let lines = wrote.as_flattened().iter().map(|wrote| line(&run, *wrote));
         let record = lines.collect::<Vec<_>>().join("\n");
-        let report = judged(vec![run.clone()], Some(record)).await;
-        assert!(report.is_clean(), "{report}");
-        assert_eq!(report.late.len(), late, "{report}");
-    }
+        let report = judged(vec![run], Some(record)).await;
+        (promises(&report), report.late.len())
+    };
+    // The other found that it had begun, and undid it.
+    let once = [begun(1), (0, Event::CancelRequested), (2, Event::TakenOver)];
+    assert_eq!(judge(&once, &[execute, undo]).await, (vec![], 0));
+    assert_eq!(judge(&once, &[undo, execute]).await, (vec![], 1));
+    // The other began it again, and then undid it.
+    let twice = [begun(1), (2, Event::TakenOver), begun(2), (2, failed.clone())];
+    assert_eq!(judge(&twice, &[execute, execute, undo]).await, (vec![], 0));
+    assert_eq!(judge(&twice, &[execute, undo, execute]).await, (vec![], 1));
+    // Nobody took over.
+    assert_eq!(judge(&[begun(2), (2, failed)], &[undo, execute]).await, (vec!["I13"], 0));
 }
 
 #[tokio::test]
