@@ -15,6 +15,7 @@ mod desk;
 mod drive;
 mod foreman;
 mod hook;
+mod late;
 mod perform;
 mod transition;
 mod unknown;

@@ -66,7 +66,7 @@ fn every_promise_holds_whatever_happens() {
     eprintln!(
         "{seeds} seeds: {} completed, {} failed, {} rolled back; {} processes died, {} were stopped, \
          {} commands of people; {} kinds and forms of events; {} with clocks a day off, \
-         {} with something late left",
+         {} left by one that was late and died",
         ended(4),
         ended(5),
         ended(6),
@@ -80,14 +80,14 @@ fn every_promise_holds_whatever_happens() {
     eprintln!("{}", covered.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
     let missing: Vec<_> = EXPECTED.iter().filter(|name| !covered.contains(**name)).collect();
     assert!(missing.is_empty() || seeds < SEEDS, "never happened: {missing:?}");
-    assert!(sum(|s| s.late) > 0 || seeds < SEEDS, "nothing came late");
 }
 
 /// Every kind and form of event that this world can bring about. Beside these there is only a body
 /// that ignores its time, which needs a thread of its own: `tests/operator/stubborn.rs`.
-const EXPECTED: [&str; 56] = [
+const EXPECTED: [&str; 57] = [
     "abandoned",
     "accepted",
+    "came_late",
     "cancel_requested",
     "deadline_passed",
     "handed_over",

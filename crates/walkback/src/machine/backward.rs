@@ -1,7 +1,8 @@
 //! Walking back: what the end of a `compensate`, or of the probe before it, changes.
 
 use crate::json::Json;
-use crate::machine::{Applied, Made, State, Undo, UndoThen};
+use crate::machine::step::{Late, StepState};
+use crate::machine::{Applied, Forward, Made, State, Undo, UndoThen};
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
 
@@ -54,7 +55,7 @@ impl State {
 
     /// Whether an `execute` is under way, beside which nothing is undone (promise I13).
     pub(super) fn executing(&self) -> bool {
-        self.steps.iter().any(|step| step.forward == super::Forward::Running)
+        self.steps.iter().any(|step| step.forward == Forward::Running)
     }
 
     pub(super) fn undo_started(&mut self, idx: StepIdx, attempt: u32) -> Applied {
@@ -70,7 +71,7 @@ impl State {
         Ok(())
     }
 
-    fn undo_ended(&mut self, idx: StepIdx) -> Result<&mut super::StepState, &'static str> {
+    fn undo_ended(&mut self, idx: StepIdx) -> Result<&mut StepState, &'static str> {
         let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
         if step.undo != Undo::Running {
             return Err("no undo of the step is under way");
@@ -82,8 +83,11 @@ impl State {
     pub(super) fn undo_completed(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
         let (turned, rows) = (self.turned(), self.rows + 1);
         let step = self.undo_ended(idx)?;
-        if turned {
+        if turned && step.late == Late::Behind {
+            step.undo_what_came_late(at);
+        } else if turned {
             step.undo = Undo::Done;
+            step.late = Late::No;
             step.compensated_at = Some(at);
         } else {
             step.open_round(rows);
@@ -121,6 +125,29 @@ impl State {
         step.looked_back = true;
         if let Some(output) = found {
             step.output = Some(output.clone());
+            if step.late == Late::Here {
+                step.late = Late::No;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was made under the step's key without anybody's knowing is undone: now, if the walk back has
+    /// been here and even if it had ended; else after what is known of.
+    pub(super) fn came_late(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
+        let turned = self.turned();
+        let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
+        if !self.plan.facts(idx).undo || !step.begun() || step.abandoned() {
+            return Err("there is nothing that would be undone");
+        }
+        if turned && matches!(step.undo, Undo::Done | Undo::Resolved) {
+            step.undo_what_came_late(at);
+            return Ok(());
+        }
+        step.late = Late::Behind;
+        step.maybe_made = true;
+        if matches!(step.forward, Forward::RetryAt(_)) {
+            self.outcome_unknown(at, idx);
         }
         Ok(())
     }

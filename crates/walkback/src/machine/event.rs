@@ -63,6 +63,9 @@ pub enum Event {
         #[serde(rename = "why")]
         reason: ParkReason,
     },
+    /// An `execute` of the step was under way, or began, when the run had gone on without it: its process
+    /// had been stopped. What it made may be there, whatever the ledger says of it.
+    CameLate { step: StepIdx },
     /// Somebody says that the store was set back to a backup: what the run did since is not known.
     Restored,
     /// The deadline has passed.
@@ -117,6 +120,7 @@ impl Event {
             Self::HandedOver => "handed_over",
             Self::Parked { .. } => "parked",
             Self::StepParked { .. } => "step_parked",
+            Self::CameLate { .. } => "came_late",
             Self::Restored => "restored",
             Self::DeadlinePassed => "deadline_passed",
             Self::HoldEnded => "hold_ended",
@@ -150,6 +154,7 @@ impl Event {
             | Self::UndoFailed { step, .. }
             | Self::UndoWaits { step, .. }
             | Self::UndoProbed { step, .. }
+            | Self::CameLate { step }
             | Self::StepSkipped { step }
             | Self::Resolved { step }
             | Self::Abandoned { step } => Some(*step),

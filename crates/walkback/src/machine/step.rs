@@ -105,6 +105,17 @@ impl Undo {
     }
 }
 
+/// Whether something was made under the step's key after others had gone on with the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Late {
+    #[default]
+    No,
+    /// It may have been; once what is known is undone, that is looked for and undone too.
+    Behind,
+    /// What is left to be undone is what came late, and is unknown.
+    Here,
+}
+
 /// What is known of the work of a step that would have to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Made<'a> {
@@ -136,6 +147,7 @@ pub(crate) struct StepState {
     /// The round's data was edited after it may have made something: that is undone first or, where
     /// there is no undo, looked for (rule S12).
     pub(crate) superseded: bool,
+    pub(crate) late: Late,
     /// The probe that goes before the undo of an unknown effect was made.
     pub(crate) looked_back: bool,
     /// Rounds before this one.
@@ -162,6 +174,7 @@ impl StepState {
     /// What would have to be taken back now. A body under way counts as unknown.
     pub(crate) fn made(&self) -> Made<'_> {
         match (&self.output, &self.forward) {
+            _ if self.late == Late::Here => Made::Unknown,
             (Some(output), _) => Made::Known(output),
             (None, Forward::Running) => Made::Unknown,
             (None, _) if self.maybe_made => Made::Unknown,
@@ -202,6 +215,16 @@ impl StepState {
         use Forward::{Awaiting, LookAgainAt, RetryAt};
         let waits_for_lock = matches!(self.locking, Locking::Waiting { .. });
         waits_for_lock || matches!(self.forward, RetryAt(_) | LookAgainAt(_) | Awaiting(_))
+    }
+
+    /// Nothing is known of it but that it may be there since this moment.
+    pub(crate) fn undo_what_came_late(&mut self, at: Timestamp) {
+        self.late = Late::Here;
+        self.unknown_since = Some(at);
+        self.looked_back = false;
+        self.undo = Undo::RetryAt(at);
+        self.undo_failures = 0;
+        self.compensated_at = None;
     }
 
     /// Forgets the round that is over; the next starts from nothing.

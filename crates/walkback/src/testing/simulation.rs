@@ -51,7 +51,8 @@ pub struct Simulated {
     pub asked: u32,
     /// Whether clocks were wrong by days.
     pub days_off: bool,
-    /// Sagas of which something is left that was made late, and is named by the oracle.
+    /// Sagas of which something is left, made late by a process that died before it could tell; the oracle
+    /// names it.
     pub late: u32,
     /// Every row of the ledger: its moment, its event and its owner's fence.
     pub rows: Vec<String>,
@@ -370,7 +371,7 @@ impl Scene {
             Status::Completed => (0..self.steps.len())
                 .filter(|idx| self.steps.makes(*idx) && made(idx))
                 .all(|idx| left.contains(&idx)),
-            _ => self.world.left_in_time().iter().all(stays),
+            _ => self.world.left_and_told().iter().all(stays),
         };
         if !holds {
             let status = saga.status.name();

@@ -1,10 +1,11 @@
 //! The outside: what steps made there, and what bodies wrote down of themselves.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::id::Phase;
 use crate::plan::StepIdx;
@@ -38,8 +39,8 @@ struct Outside {
 #[derive(Debug, Default)]
 struct Kept {
     things: BTreeMap<String, StepIdx>,
-    /// Those of them that a process made after others had gone on without it.
-    late: BTreeSet<String>,
+    /// Those of them that a process made after others had gone on without it, and when that has died.
+    late: BTreeMap<String, CancellationToken>,
     times_made: HashMap<StepIdx, u32>,
     tries: HashMap<(StepIdx, &'static str), u32>,
     lines: String,
@@ -76,11 +77,12 @@ impl World {
         left
     }
 
-    /// The same, without what came late, which nobody can know of.
-    pub(super) fn left_in_time(&self) -> Vec<StepIdx> {
+    /// The same, without what came late from a process that died before it could tell.
+    pub(super) fn left_and_told(&self) -> Vec<StepIdx> {
         let kept = self.lock();
-        let in_time = kept.things.iter().filter(|(key, _)| !kept.late.contains(*key));
-        in_time.map(|(_, step)| *step).collect()
+        let untold = |key: &str| kept.late.get(key).is_some_and(CancellationToken::is_cancelled);
+        let told = kept.things.iter().filter(|(key, _)| !untold(key));
+        told.map(|(_, step)| *step).collect()
     }
 
     /// The steps that made more than one thing.
@@ -120,11 +122,11 @@ impl World {
     }
 
     /// Makes the step's thing. One that is careless makes another, even under the same key.
-    fn make(&self, attempt: &Attempt, careless: bool, late: bool) {
+    fn make(&self, attempt: &Attempt, careless: bool, late: Option<CancellationToken>) {
         let mut kept = self.lock();
         let new = kept.things.insert(attempt.execute_key(), attempt.step_idx()).is_none();
-        if new && late {
-            kept.late.insert(attempt.execute_key());
+        if let Some(died) = late.filter(|_| new) {
+            kept.late.insert(attempt.execute_key(), died);
         }
         if new || careless {
             *kept.times_made.entry(attempt.step_idx()).or_default() += 1;
@@ -181,7 +183,7 @@ impl Actor {
             }
             _ => {}
         }
-        let late = self.life.is_taken_for_dead();
+        let late = self.life.is_taken_for_dead().then(|| self.life.died().clone());
         self.world.make(attempt, matches!(self.does, Does::Probed | Does::Puzzled), late);
         self.life.point().await;
         match self.does {

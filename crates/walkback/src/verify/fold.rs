@@ -11,7 +11,8 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) -> Vec<u32> {
     let mut rounds = Vec::with_capacity(rows.len());
     let mut run = Run::new(case.run.spec.clone(), case.plan.clone());
     for (row, event) in rows.iter().zip(case.events) {
-        if run.state.turned() && run.state.status() == Status::RolledBack {
+        let ended = run.state.turned() && run.state.status() == Status::RolledBack;
+        if ended && !matches!(event, Event::CameLate { .. }) {
             let what = format!("row {} (`{}`) follows `rolled_back`", row.seq, event.kind());
             report.add("I6", id, what);
             return rounds;

@@ -37,6 +37,8 @@ pub(super) struct Track {
     pub(super) undone: Option<Undone>,
     /// Whether it was begun is not known, since the store was set back.
     pub(super) doubted: bool,
+    /// Something may have been made after others had gone on; it is undone after what is known of.
+    late: bool,
     /// Its data was edited after it began, and it was not done.
     edited: bool,
 }
@@ -155,7 +157,14 @@ impl Track {
             Event::UndoCompleted { .. } | Event::Resolved { .. } if !turned => self.open_round(),
             Event::UndoCompleted { .. } => {
                 self.compensate.under_way = false;
-                self.undone = Some(Undone::Done);
+                self.undone = (!std::mem::take(&mut self.late)).then_some(Undone::Done);
+            }
+            Event::CameLate { .. } => {
+                let settled =
+                    self.undone.take_if(|undone| matches!(undone, Undone::Done | Undone::Resolved));
+                self.late = settled.is_none();
+                self.made = true;
+                self.compensate.again += 1;
             }
             Event::UndoFailed { then, .. } => {
                 self.compensate.under_way = false;

@@ -19,6 +19,7 @@ use crate::run::Run;
 use crate::step::Probe;
 use crate::store::{Appended, Claim, Holder, Locks, StoreError, Transition};
 use crate::time::Timestamp;
+use crate::worker::late;
 use crate::worker::perform::{Ended, Ours, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
 
@@ -126,13 +127,34 @@ impl Drive {
         self.claim.saga()
     }
 
-    /// Works on the run until it is released. `nudge` says that somebody else wrote to it, `leave`
-    /// that the worker has to go.
+    /// Works on the run until it is released, or is somebody else's. `nudge` says that somebody else wrote
+    /// to it, `leave` that the worker has to go.
     pub(super) async fn drive(
         mut self,
         nudge: Arc<Notify>,
         leave: CancellationToken,
     ) -> Result<End, Error> {
+        let end = self.work(&nudge, &leave).await?;
+        if matches!(end, End::Lost) {
+            self.tell_what_came_late().await?;
+        }
+        Ok(end)
+    }
+
+    /// What bodies made that are under way, or ended without anybody's hearing of it.
+    async fn tell_what_came_late(&mut self) -> Result<(), Error> {
+        let ended = self.ended.iter().filter(|(_, ended)| ended.outcome.is_felt());
+        let all =
+            self.under_way.iter().map(|body| body.start).chain(ended.map(|(start, _)| *start));
+        let late: Vec<_> = all.filter(|start| start.phase == Phase::Execute).collect();
+        if tokio::time::timeout(STOP_GRACE, self.bodies.shutdown()).await.is_err() {
+            warn!(saga = %self.saga(), "a body of a lost saga cannot be stopped");
+        }
+        let steps: Vec<_> = late.iter().map(|start| start.step).collect();
+        late::tell(&self.engine, &self.claim, &steps).await
+    }
+
+    async fn work(&mut self, nudge: &Notify, leave: &CancellationToken) -> Result<End, Error> {
         if self.orphaned {
             self.quiesce().await;
             // A commit of its own: whether the bodies must run alone depends on it.
@@ -161,7 +183,7 @@ impl Drive {
                 self.spawn(start, asked_at);
             }
             self.stop_bodies();
-            self.wait(&nudge, &leave).await;
+            self.wait(nudge, leave).await;
             if let Some(over) = self.over.take() {
                 return over;
             }
@@ -399,18 +421,15 @@ impl Drive {
     }
 
     fn take_in(&mut self, ended: Returned) {
-        let (task, ended) = match ended {
-            Ok((task, Ok(Some(ended)))) => (task, Ok(ended)),
-            Ok((_, Ok(None))) => return self.over = Some(Ok(End::Lost)),
-            Ok((_, Err(error))) => return self.over = Some(Err(error.into())),
-            Err(error) => (error.id(), Err(error)),
-        };
+        let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
         let Some(at) = self.under_way.iter().position(|body| body.task == task) else { return };
         let start = self.under_way.swap_remove(at).start;
-        let ended = ended.unwrap_or_else(|error| {
-            let error = StepError::transient(format_args!("the body {}", panicked(error)));
-            Ended { outcome: Outcome::failed(start.phase, error), stderr: None }
-        });
+        let ended = match ended {
+            Ok((_, Ok(Some(ended)))) => ended,
+            Ok((_, Ok(None))) => return self.over = Some(Ok(End::Lost)),
+            Ok((_, Err(error))) => return self.over = Some(Err(error.into())),
+            Err(error) => Ended::without_a_word(start.phase, error),
+        };
         self.ended.push((start, ended));
     }
 
@@ -445,7 +464,7 @@ impl Drive {
 
     /// The worker leaves: bodies are told to stop, get a moment, and are dropped; the run is there
     /// for the next worker at once.
-    async fn hand_over(mut self) -> Result<End, Error> {
+    async fn hand_over(&mut self) -> Result<End, Error> {
         self.under_way.iter().for_each(|body| body.stop.cancel());
         let returned = async {
             while let Some(ended) = self.bodies.join_next_with_id().await {
@@ -475,15 +494,4 @@ enum Written {
     /// Not applied, the claim still holds: the run as it is now.
     Again(Box<Run>),
     Lost,
-}
-
-fn panicked(error: tokio::task::JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            format!("panicked: {}", text.unwrap_or_default())
-        }
-        Err(error) => format!("was dropped: {error}"),
-    }
 }

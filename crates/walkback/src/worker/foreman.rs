@@ -103,9 +103,10 @@ impl Foreman<'_> {
     pub(super) async fn begin_again(&mut self) -> Result<bool, Error> {
         warn!("this worker was taken for dead; it forgets its sagas and begins again");
         self.worker.engine.attach(None);
-        self.drives.shutdown().await;
-        self.nudges.clear();
         while self.inbox.try_recv().is_ok() {}
+        self.hand_over().await;
+        self.leave = CancellationToken::new();
+        self.nudges.clear();
         let Ok(id) = self.worker.engine.enlist(self.worker.lease).await? else { return Ok(false) };
         self.id = id;
         self.may_be_due = true;
@@ -177,10 +178,21 @@ impl Foreman<'_> {
 
     /// Hands over what it has and signs off. A store that is away is not waited for: others take over.
     pub(super) async fn leave(&mut self) -> Result<(), Error> {
-        self.leave.cancel();
         while let Ok(order) = self.inbox.try_recv() {
             self.obey(order);
         }
+        self.hand_over().await;
+        let signing_off = self.worker.engine.store.retire(self.id);
+        if let Ok(signed_off) = tokio::time::timeout(SIGN_OFF, signing_off).await {
+            return Ok(signed_off?);
+        }
+        warn!("the store does not answer; this worker leaves without a word");
+        Ok(())
+    }
+
+    /// Bodies are told to stop, and what became of them is committed; or said, where the runs are others'.
+    async fn hand_over(&mut self) {
+        self.leave.cancel();
         let handing_over = async {
             while let Some(ended) = self.drives.join_next().await {
                 if let Ok((_, Err(error))) = ended {
@@ -192,12 +204,6 @@ impl Foreman<'_> {
             warn!("the store does not answer; what was under way is left to the others as it is");
             self.drives.shutdown().await;
         }
-        let signing_off = self.worker.engine.store.retire(self.id);
-        if let Ok(signed_off) = tokio::time::timeout(SIGN_OFF, signing_off).await {
-            return Ok(signed_off?);
-        }
-        warn!("the store does not answer; this worker leaves without a word");
-        Ok(())
     }
 
     fn obey(&mut self, order: Order) {

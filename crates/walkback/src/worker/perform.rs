@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -14,7 +15,7 @@ use crate::erased::{AnyStep, Body, Done};
 use crate::error::{Kind, StepError};
 use crate::id::{ClaimId, Phase, SagaId};
 use crate::json::Json;
-use crate::machine::Made;
+use crate::machine::{self, Made};
 use crate::options::Options;
 use crate::plan::StepIdx;
 use crate::run::Run;
@@ -43,6 +44,22 @@ pub(super) struct Ended {
     pub(super) stderr: Option<String>,
 }
 
+impl Ended {
+    /// A body whose task ended before it.
+    pub(super) fn without_a_word(phase: Phase, error: JoinError) -> Self {
+        let what = match error.try_into_panic() {
+            Ok(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                format!("panicked: {}", text.unwrap_or_default())
+            }
+            Err(error) => format!("was dropped: {error}"),
+        };
+        let error = StepError::transient(format_args!("the body {what}"));
+        Self { outcome: Outcome::failed(phase, error), stderr: None }
+    }
+}
+
 /// How a body ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -59,6 +76,12 @@ impl Outcome {
             Phase::Probe => Self::Probed(Err(error)),
             Phase::Compensate => Self::Compensated(Err(error)),
         }
+    }
+
+    /// Whether the body may have done something.
+    pub(super) fn is_felt(&self) -> bool {
+        let goes_on = |error: &StepError| matches!(error.kind, Kind::NotYet(_));
+        self.error().is_none_or(|error| error.effect != machine::Effect::Clean || goes_on(error))
     }
 
     fn error(&self) -> Option<&StepError> {

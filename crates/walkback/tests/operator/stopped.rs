@@ -1,8 +1,12 @@
-//! A process that was stopped after it had committed that bodies begin: none begins late (promise I13).
+//! A process that was stopped after it had committed that bodies begin: none begins late (promise I13),
+//! and what one has made that was under way is undone though the run had ended.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use walkback::engine::Asked;
 use walkback::store::Coordination;
 use walkback::testing::VirtualClock;
 use walkback::{Attempt, Engine, MemoryStore, Order, Registry, Status, Steps, step_fn};
@@ -12,6 +16,13 @@ use walkback::{Attempt, Engine, MemoryStore, Order, Registry, Status, Steps, ste
 struct Begun {
     store: MemoryStore,
     steps: Mutex<Vec<usize>>,
+}
+
+/// The others go on without whoever works now.
+async fn take_for_dead(store: &MemoryStore) {
+    for worker in store.workers().await.unwrap() {
+        store.retire(worker.info.id.unwrap()).await.unwrap();
+    }
 }
 
 /// A step of which the first body's beginning is the moment at which its process is stopped: when it
@@ -24,9 +35,7 @@ fn registry(begun: &Arc<Begun>) -> Registry {
             steps.len()
         };
         if times == 1 {
-            for worker in begun.store.workers().await.unwrap() {
-                begun.store.retire(worker.info.id.unwrap()).await.unwrap();
-            }
+            take_for_dead(&begun.store).await;
             tokio::time::advance(Duration::from_secs(2)).await;
         }
         Ok(())
@@ -55,4 +64,58 @@ async fn a_body_does_not_begin_when_others_have_taken_over_since_it_was_committe
     let rows = stopped.ledger(id, 0).await.unwrap();
     let started = rows.iter().filter(|row| row.kind == "step_started").count();
     assert_eq!(started, 4, "both were committed as begun, twice");
+}
+
+/// A thing that a step makes once it is let go on.
+#[derive(Default)]
+struct Thing {
+    begun: Notify,
+    go_on: Notify,
+    is_there: AtomicBool,
+    undone: Mutex<u32>,
+}
+
+fn maker(thing: &Arc<Thing>) -> Registry {
+    let execute = |thing: Arc<Thing>, _, (): ()| async move {
+        thing.begun.notify_one();
+        thing.go_on.notified().await;
+        thing.is_there.store(true, Ordering::SeqCst);
+        Ok(())
+    };
+    let undo = |thing: Arc<Thing>, _, (), _| async move {
+        *thing.undone.lock().unwrap() += 1;
+        thing.is_there.store(false, Ordering::SeqCst);
+        Ok(())
+    };
+    Registry::new().step(step_fn("makes", Arc::clone(thing), execute).compensate(undo))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_process_makes_is_undone_though_its_run_had_ended() {
+    let (thing, store, clock) =
+        (Arc::new(Thing::default()), MemoryStore::new(), VirtualClock::new());
+    let engine = || Engine::with_clock(maker(&thing), store.clone(), clock).unwrap();
+    let (stopped, other) = (engine(), engine());
+    let id = stopped.start_saga(Order::steps(["makes"])).await.unwrap().id;
+    let others = async {
+        thing.begun.notified().await;
+        take_for_dead(&store).await;
+        let asked = Asked { actor: "ada".to_owned(), reason: None };
+        other.cancel_saga(id, &asked).await.unwrap();
+        other.work_until_idle().await.unwrap();
+        assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
+        assert_eq!(*thing.undone.lock().unwrap(), 1);
+        thing.go_on.notify_one();
+    };
+    let (worked, ()) = tokio::join!(stopped.work_until_idle(), others);
+    worked.unwrap();
+    other.work_until_idle().await.unwrap();
+    let kinds: Vec<_> =
+        other.ledger(id, 0).await.unwrap().into_iter().map(|row| row.kind).collect();
+    assert!(kinds.contains(&"came_late".into()), "{kinds:?}");
+    assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
+    assert!(!thing.is_there.load(Ordering::SeqCst), "it is left");
+    assert_eq!(*thing.undone.lock().unwrap(), 2);
+    let report = walkback::verify::verify(&store, None, None).await.unwrap();
+    assert!(report.is_clean(), "{report}");
 }

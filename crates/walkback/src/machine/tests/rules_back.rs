@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use super::{
-    Run, at, compensate, completed, failed, output, resumed, retried, run, run_until, signal, step,
+    Run, at, compensate, completed, execute_at, failed, output, probed, resumed, retried, run,
+    run_until, signal, step,
 };
-use crate::machine::{By, Command, Effect, Event, ParkReason, Status, StepStatus, Then, UndoThen};
+use crate::machine::{
+    By, Command, Effect, Event, Finding, ParkReason, Status, StepStatus, Then, UndoThen,
+};
 
 /// A run of three steps that all are done and is rolled back.
 fn turned() -> Run {
@@ -224,4 +227,68 @@ fn a_takeover_while_draining_leaves_an_effect_to_undo() {
     run.starts(0).does(&Event::CancelRequested).does(&Event::HandedOver);
     run.refuses(&completed(0, By::Execute)).refuses(&failed(0, Effect::Clean, Then::WalkBack));
     run.undoes(0).is(Status::RolledBack);
+}
+
+/// What was made after others had walked back is undone too, and looked for first.
+#[test]
+fn what_came_late_is_undone_though_the_run_had_ended() {
+    let mut run = run(&json!([step("a", json!({"probe": true})), "b"]));
+    run.runs([0]).starts(1).does(&Event::CancelRequested).does(&Event::TakenOver);
+    run.undoes(1).undoes(0).is(Status::RolledBack);
+    run.does(&Event::CameLate { step: 0 }).is(Status::Compensating);
+    run.wants(&[Command::ProbeBack { step: 0 }]);
+    run.does(&Event::UndoProbed { step: 0, found: Some(output()) });
+    run.wants(&[Command::Compensate { step: 0, not_before: at(run.now - 1) }]);
+    run.undoes(0).is(Status::RolledBack);
+    run.does(&Event::CameLate { step: 1 }).undoes(1).is(Status::RolledBack);
+}
+
+/// What the walk back passed by, as it was not there, is undone when it came late.
+#[test]
+fn what_came_late_is_undone_though_it_was_not_there_before() {
+    let mut run = run(&json!(["a", "b"]));
+    run.runs([0]).starts(1).fails(1, Effect::Clean, Then::WalkBack).wants(&[compensate(0)]);
+    run.does(&Event::CameLate { step: 1 }).refuses(&Event::UndoStarted { step: 0, attempt: 1 });
+    run.undoes(1).undoes(1).undoes(0).is(Status::RolledBack);
+}
+
+/// What may have been made beside what is known is undone after that.
+#[test]
+fn what_came_late_is_undone_after_what_is_known() {
+    for late_beside_the_undo in [false, true] {
+        let mut run = run(&json!([step("a", json!({"probe": true}))]));
+        run.runs([0]);
+        if !late_beside_the_undo {
+            run.does(&Event::CameLate { step: 0 }).is(Status::Completed);
+        }
+        run.does(&Event::RollbackRequested).starts_undo(0);
+        assert_eq!(run.state.step(0).made(), crate::machine::Made::Known(&output()));
+        if late_beside_the_undo {
+            run.does(&Event::CameLate { step: 0 });
+        }
+        run.does(&Event::UndoCompleted { step: 0 }).is(Status::Compensating);
+        assert_eq!(run.state.step(0).made(), crate::machine::Made::Unknown);
+        run.does(&Event::UndoProbed { step: 0, found: None }).undoes(0).is(Status::RolledBack);
+    }
+}
+
+/// What is found of an unknown outcome is one thing; what came late may be another.
+#[test]
+fn what_is_found_before_the_undo_is_not_all_that_came_late() {
+    let mut run = run(&json!([step("a", json!({"probe": true}))]));
+    run.starts(0).does(&Event::CancelRequested).does(&Event::TakenOver);
+    run.does(&Event::CameLate { step: 0 });
+    run.does(&Event::UndoProbed { step: 0, found: Some(output()) }).undoes(0);
+    run.is(Status::Compensating).wants(&[Command::ProbeBack { step: 0 }]);
+    run.does(&Event::UndoProbed { step: 0, found: None }).undoes(0).is(Status::RolledBack);
+}
+
+/// Going forward, what came late is looked for before the step is executed again.
+#[test]
+fn what_came_late_is_looked_for_before_another_try() {
+    let mut run = run(&json!([step("a", json!({"probe": true}))]));
+    run.starts(0).does(&Event::TakenOver).does(&probed(0, Finding::Absent));
+    run.wants(&[execute_at(0, at(4))]).does(&Event::CameLate { step: 0 });
+    run.refuses(&Event::StepStarted { step: 0, attempt: 1 });
+    run.does(&completed(0, By::Probe)).is(Status::Completed);
 }

@@ -156,6 +156,20 @@ async fn something_left_behind_is_found() {
 }
 
 #[tokio::test]
+async fn what_came_late_and_was_left_is_found() {
+    let back_once = [undo(0), undone(0)];
+    let late = [(0, Event::CameLate { step: 0 })];
+    let again = [(0, Event::UndoStarted { step: 0, attempt: 2 }), undone(0)];
+    let begun = [start(0), done(0), (0, Event::CancelRequested)];
+    let rows = |after: &[&[(u64, Event)]]| [&begun[..], &after.concat()].concat();
+    let back = Some(Status::RolledBack);
+    for told in [[&late[..], &back_once].concat(), [&back_once[..], &late].concat()] {
+        assert_eq!(happened(&rows(&[&told]), back).await, ["I12", "I4"], "{told:?}");
+        assert_eq!(happened(&rows(&[&told, &again]), back).await, [""; 0], "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn undoing_in_another_order_is_found() {
     let forward = [start(0), done(0), start(1), done(1), start(2), clean_failure(2)];
     let events: Vec<_> = forward.iter().cloned().chain([undo(0)]).collect();
