@@ -147,7 +147,7 @@ impl Drive {
         let all =
             self.under_way.iter().map(|body| body.start).chain(ended.map(|(start, _)| *start));
         let late: Vec<_> = all.filter(|start| start.phase == Phase::Execute).collect();
-        if tokio::time::timeout(STOP_GRACE, self.bodies.shutdown()).await.is_err() {
+        if tokio::time::timeout(HAND_OVER_GRACE, self.bodies.shutdown()).await.is_err() {
             warn!(saga = %self.saga(), "a body of a lost saga cannot be stopped");
         }
         let steps: Vec<_> = late.iter().map(|start| start.step).collect();
