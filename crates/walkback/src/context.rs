@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::StepError;
 use crate::json::Json;
-use crate::machine::{Made, State};
+use crate::machine::State;
 use crate::plan::StepIdx;
 use crate::recipe::Source;
 
@@ -69,9 +69,9 @@ impl Context {
     }
 
     fn seen(inputs: &Json, state: &State, steps: impl Iterator<Item = StepIdx>) -> Self {
-        let output = |idx| match state.step(idx).made() {
-            Made::Known(output) => Some((state.plan().scope(idx).map(Arc::from), output.clone())),
-            _ => None,
+        let output = |idx| {
+            let output = state.step(idx).output.clone()?;
+            Some((state.plan().scope(idx).map(Arc::from), output))
         };
         Self {
             inputs: inputs.clone(),

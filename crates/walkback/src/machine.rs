@@ -260,7 +260,7 @@ impl State {
             Event::UndoProbed { step, found } => return self.undo_probed(*step, found.as_ref()),
             Event::TakenOver => return self.claim_ended(at, true),
             Event::HandedOver => return self.claim_ended(at, false),
-            Event::CameLate { step } => return self.came_late(at, *step),
+            Event::CameLate { step, then } => return self.came_late(at, *step, then),
             Event::Parked { reason } => return self.run_parked(at, *reason),
             Event::Restored => return self.restored(at),
             Event::DeadlinePassed => return self.deadline_passed(),

@@ -59,9 +59,10 @@ impl Run {
         self.tip.row(id, event, writer).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Something happened to the run; that people were told of it is nothing of that.
+    /// Something happened to the run; that people were told of it is nothing of that, and what came late
+    /// is what did not happen to it.
     pub(crate) fn happened(&mut self, at: Timestamp, event: &Event) {
-        if !event.is_of_hook() {
+        if !event.is_of_hook() && !matches!(event, Event::CameLate { .. }) {
             self.last_at = at;
         }
     }

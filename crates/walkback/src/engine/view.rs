@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::id::SagaId;
 use crate::json::Json;
-use crate::machine::{Forward, Locking, State, Status, StepStatus, TurnError, Undo, Wait};
+use crate::machine::{Forward, Locking, Made, State, Status, StepStatus, TurnError, Undo, Wait};
 use crate::plan::StepIdx;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -198,11 +198,16 @@ fn residue(run: &Run, idx: StepIdx) -> Residue {
         Undo::Failed => &["retry", "resolve", "abandon"],
         _ => &["resolve"],
     };
+    // Of what came late nothing is known; what is known may be gone.
+    let output = match step.made() {
+        Made::Known(output) => Some(output.clone()),
+        _ => None,
+    };
     Residue {
         step_idx: idx,
         step: plan.name(idx).to_owned(),
         scope: plan.scope(idx).map(str::to_owned),
-        output: step.output.clone(),
+        output,
         error: step.error.clone(),
         commands: verbs.iter().map(|verb| command(verb)).collect(),
     }

@@ -81,18 +81,24 @@ impl State {
     }
 
     pub(super) fn undo_completed(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
+        self.undo_ended(idx)?;
+        self.is_gone(at, idx, Undo::Done);
+        Ok(())
+    }
+
+    /// What is known of step `idx` is gone, by its undo or by a person's hand; what came late is not.
+    pub(super) fn is_gone(&mut self, at: Timestamp, idx: StepIdx, by: Undo) {
         let (turned, rows) = (self.turned(), self.rows + 1);
-        let step = self.undo_ended(idx)?;
-        if turned && step.late == Late::Behind {
-            step.undo_what_came_late(at);
+        let step = &mut self.steps[idx];
+        if step.late == Late::Behind {
+            step.undo_what_came_late(at, Undo::RetryAt(at));
         } else if turned {
-            step.undo = Undo::Done;
+            step.undo = by;
             step.late = Late::No;
-            step.compensated_at = Some(at);
+            step.compensated_at = (by == Undo::Done).then_some(at);
         } else {
             step.open_round(rows);
         }
-        Ok(())
     }
 
     pub(super) fn undo_failed(&mut self, idx: StepIdx, error: &str, then: &UndoThen) -> Applied {
@@ -102,11 +108,7 @@ impl State {
         let step = self.undo_ended(idx)?;
         step.undo_failures += 1;
         step.error = Some(error.to_owned());
-        step.undo = match then {
-            UndoThen::RetryAt(moment) => Undo::RetryAt(*moment),
-            UndoThen::Residue => Undo::Failed,
-            UndoThen::Park(reason) => Undo::Parked(*reason),
-        };
+        step.undo = Undo::after(then);
         Ok(())
     }
 
@@ -133,20 +135,20 @@ impl State {
     }
 
     /// What was made under the step's key without anybody's knowing is undone: now, if the walk back has
-    /// been here and even if it had ended; else after what is known of.
-    pub(super) fn came_late(&mut self, at: Timestamp, idx: StepIdx) -> Applied {
+    /// been here, even if it had ended; else after what is known of.
+    pub(super) fn came_late(&mut self, at: Timestamp, idx: StepIdx, then: &UndoThen) -> Applied {
         let turned = self.turned();
         let step = self.steps.get_mut(idx).ok_or("there is no such step")?;
         if !self.plan.facts(idx).undo || !step.begun() || step.abandoned() {
             return Err("there is nothing that would be undone");
         }
         if turned && matches!(step.undo, Undo::Done | Undo::Resolved) {
-            step.undo_what_came_late(at);
+            step.undo_what_came_late(at, Undo::after(then));
             return Ok(());
         }
         step.late = Late::Behind;
         step.maybe_made = true;
-        if matches!(step.forward, Forward::RetryAt(_)) {
+        if matches!(step.forward, Forward::RetryAt(_) | Forward::Failed | Forward::Parked(_)) {
             self.outcome_unknown(at, idx);
         }
         Ok(())

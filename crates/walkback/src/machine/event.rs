@@ -64,8 +64,9 @@ pub enum Event {
         reason: ParkReason,
     },
     /// An `execute` of the step was under way, or began, when the run had gone on without it: its process
-    /// had been stopped. What it made may be there, whatever the ledger says of it.
-    CameLate { step: StepIdx },
+    /// had been stopped. What it made may be there, whatever the ledger says of it. `then` is for a step
+    /// that is undone: by itself once more, or by a person's leave.
+    CameLate { step: StepIdx, then: UndoThen },
     /// Somebody says that the store was set back to a backup: what the run did since is not known.
     Restored,
     /// The deadline has passed.
@@ -154,7 +155,7 @@ impl Event {
             | Self::UndoFailed { step, .. }
             | Self::UndoWaits { step, .. }
             | Self::UndoProbed { step, .. }
-            | Self::CameLate { step }
+            | Self::CameLate { step, .. }
             | Self::StepSkipped { step }
             | Self::Resolved { step }
             | Self::Abandoned { step } => Some(*step),

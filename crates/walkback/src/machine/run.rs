@@ -92,8 +92,7 @@ impl State {
                 self.steps[*step].finished_at = Some(at);
                 self.release_hold();
             }
-            Event::Resolved { step } if self.turned() => self.steps[*step].undo = Undo::Resolved,
-            Event::Resolved { step } => self.steps[*step].open_round(self.rows + 1),
+            Event::Resolved { step } => self.is_gone(at, *step, Undo::Resolved),
             Event::Abandoned { step } => self.steps[*step].undo = Undo::Abandoned,
             Event::RollbackRequested => {
                 self.go_on();

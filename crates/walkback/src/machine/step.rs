@@ -2,7 +2,7 @@
 
 use crate::json::Json;
 use crate::machine::Locking;
-use crate::machine::event::{ParkReason, Wait};
+use crate::machine::event::{ParkReason, UndoThen, Wait};
 use crate::time::Timestamp;
 
 /// How far a step is, as people see it.
@@ -99,6 +99,15 @@ pub(crate) enum Undo {
 }
 
 impl Undo {
+    /// How far it is after a failure.
+    pub(crate) fn after(then: &UndoThen) -> Self {
+        match then {
+            UndoThen::RetryAt(moment) => Self::RetryAt(*moment),
+            UndoThen::Residue => Self::Failed,
+            UndoThen::Park(reason) => Self::Parked(*reason),
+        }
+    }
+
     /// Whether nothing more happens here by itself, so that what stands before it may be undone.
     pub(crate) fn ended(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Resolved | Self::Abandoned)
@@ -218,11 +227,11 @@ impl StepState {
     }
 
     /// Nothing is known of it but that it may be there since this moment.
-    pub(crate) fn undo_what_came_late(&mut self, at: Timestamp) {
+    pub(crate) fn undo_what_came_late(&mut self, at: Timestamp, undo: Undo) {
         self.late = Late::Here;
         self.unknown_since = Some(at);
         self.looked_back = false;
-        self.undo = Undo::RetryAt(at);
+        self.undo = undo;
         self.undo_failures = 0;
         self.compensated_at = None;
     }

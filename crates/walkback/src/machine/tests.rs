@@ -174,6 +174,10 @@ fn probed(step: StepIdx, finding: Finding) -> Event {
     Event::StepProbed { step, finding }
 }
 
+fn late(step: StepIdx) -> Event {
+    Event::CameLate { step, then: UndoThen::RetryAt(at(0)) }
+}
+
 fn resumed() -> Event {
     Event::Resumed { set: None }
 }

@@ -279,6 +279,7 @@ suite! { $
         a_row_undo_waiting_comes_back
         a_row_undo_probed_and_found_comes_back
         a_row_undo_probed_in_vain_comes_back
+        a_row_came_late_and_left_comes_back
         a_row_came_late_comes_back
         a_row_taken_over_comes_back
         a_row_handed_over_comes_back

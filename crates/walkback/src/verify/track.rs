@@ -118,6 +118,18 @@ impl Track {
         *self = Self { execute, compensate, doubted, ..Self::default() };
     }
 
+    /// What is known of it is gone; what came late is not.
+    fn is_gone(&mut self, by: Undone, turned: bool) {
+        self.compensate.under_way = false;
+        if std::mem::take(&mut self.late) {
+            self.undone = None;
+        } else if turned {
+            self.undone = Some(by);
+        } else {
+            self.open_round();
+        }
+    }
+
     /// Takes in an event of this step; `turned` is whether the run walks back.
     pub(super) fn take_in(&mut self, event: &Event, turned: bool) {
         match event {
@@ -154,15 +166,13 @@ impl Track {
     fn take_in_undo(&mut self, event: &Event, turned: bool) {
         match event {
             Event::UndoStarted { .. } => self.compensate.begin(),
-            Event::UndoCompleted { .. } | Event::Resolved { .. } if !turned => self.open_round(),
-            Event::UndoCompleted { .. } => {
-                self.compensate.under_way = false;
-                self.undone = (!std::mem::take(&mut self.late)).then_some(Undone::Done);
-            }
-            Event::CameLate { .. } => {
-                let settled =
-                    self.undone.take_if(|undone| matches!(undone, Undone::Done | Undone::Resolved));
-                self.late = settled.is_none();
+            Event::UndoCompleted { .. } => self.is_gone(Undone::Done, turned),
+            Event::CameLate { then, .. } => {
+                if matches!(self.undone, Some(Undone::Done | Undone::Resolved)) {
+                    self.undone = matches!(then, UndoThen::Residue).then_some(Undone::Failed);
+                } else {
+                    self.late = true;
+                }
                 self.made = true;
                 self.compensate.again += 1;
             }
@@ -178,7 +188,7 @@ impl Track {
                 self.compensate.under_way = false;
                 self.compensate.uncounted();
             }
-            Event::Resolved { .. } => self.undone = Some(Undone::Resolved),
+            Event::Resolved { .. } => self.is_gone(Undone::Resolved, turned),
             Event::Abandoned { .. } => self.undone = Some(Undone::Abandoned),
             _ => {}
         }

@@ -478,7 +478,6 @@ impl Drive {
                 warn!(saga = %self.run.spec.id, "a body cannot be stopped; the run is not handed over");
                 return Ok(End::Lost);
             }
-            self.under_way.clear();
         }
         if let Some(over) = self.over.take() {
             return over;

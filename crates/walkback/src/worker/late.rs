@@ -4,32 +4,54 @@ use tracing::warn;
 
 use crate::engine::Inner;
 use crate::error::Error;
-use crate::machine::Event;
+use crate::ledger::Row;
+use crate::machine::{Event, Status, UndoThen};
 use crate::plan::StepIdx;
+use crate::run::Run;
 use crate::store::{Appended, Claim};
+use crate::time::Timestamp;
 
 /// Says of executes that were begun under `claim`, and have ended or were dropped, that they came late,
 /// if others have gone on with the run since: what they made is undone once more.
 pub(super) async fn tell(engine: &Inner, claim: &Claim, steps: &[StepIdx]) -> Result<(), Error> {
     for step in steps {
-        let event = Event::CameLate { step: *step };
-        loop {
-            let Some(stored) = engine.store.load(claim.saga()).await? else { return Ok(()) };
-            // Whoever takes over later finds that it was under way.
-            if stored.rows.iter().all(|row| row.fence <= claim.fence()) {
-                return Ok(());
-            }
-            let run = engine.fold(stored)?;
-            if run.state.clone().apply(engine.clock.now(), &event).is_err() {
-                break;
-            }
-            let name = run.state.plan().name(*step).to_owned();
-            if engine.write_unclaimed(run, event.clone().into(), None).await? == Appended::Applied {
-                let saga = claim.saga();
-                warn!(%saga, step = name, "a body came late: others had gone on with its saga");
-                break;
-            }
-        }
+        while !is_told(engine, claim, *step).await? {}
     }
     Ok(())
+}
+
+/// One attempt at telling: nothing, if somebody else wrote at the same time.
+async fn is_told(engine: &Inner, claim: &Claim, step: StepIdx) -> Result<bool, Error> {
+    let (saga, fence) = (claim.saga(), claim.fence());
+    let Some(stored) = engine.store.load(saga).await? else { return Ok(true) };
+    let others = stored.rows.iter().any(|row| row.fence > fence);
+    let ours = |row: &&Row| row.fence == fence && row.step_idx == Some(step);
+    let newest = stored.rows.iter().rfind(ours);
+    // Whoever takes over later finds that it was under way; and an outcome of ours may be there.
+    if !others || newest.is_none_or(|row| row.kind != "step_started") {
+        return Ok(true);
+    }
+    let run = engine.fold(stored)?;
+    let name = run.state.plan().name(step).to_owned();
+    let event = Event::CameLate { step, then: undo(&run, engine.clock.now()) };
+    if let Err(error) = run.state.clone().apply(engine.clock.now(), &event) {
+        warn!(%saga, step = name, %error, "a body came late, and what it made is not undone");
+        return Ok(true);
+    }
+    let told = engine.write_unclaimed(run, event.into(), None).await? == Appended::Applied;
+    if told {
+        warn!(%saga, step = name, "a body came late: others had gone on with its saga");
+    }
+    Ok(told)
+}
+
+/// A run that has ended has let its locks go: another may have what it would change, so that a person
+/// says when it is undone.
+fn undo(run: &Run, now: Timestamp) -> UndoThen {
+    let ended = matches!(run.state.status(), Status::RolledBack | Status::Failed);
+    if ended && !run.state.own_locks().is_empty() {
+        UndoThen::Residue
+    } else {
+        UndoThen::RetryAt(now)
+    }
 }

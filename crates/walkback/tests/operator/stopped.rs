@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use walkback::engine::Asked;
+use walkback::describe::SagaView;
+use walkback::engine::{Asked, Operation};
 use walkback::store::Coordination;
 use walkback::testing::VirtualClock;
 use walkback::{Attempt, Engine, MemoryStore, Order, Registry, Status, Steps, step_fn};
@@ -73,6 +74,8 @@ struct Thing {
     go_on: Notify,
     is_there: AtomicBool,
     undone: Mutex<u32>,
+    /// Whether the body does not return once it has made it.
+    hangs: bool,
 }
 
 fn maker(thing: &Arc<Thing>) -> Registry {
@@ -80,6 +83,9 @@ fn maker(thing: &Arc<Thing>) -> Registry {
         thing.begun.notify_one();
         thing.go_on.notified().await;
         thing.is_there.store(true, Ordering::SeqCst);
+        if thing.hangs {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     };
     let undo = |thing: Arc<Thing>, _, (), _| async move {
@@ -90,18 +96,20 @@ fn maker(thing: &Arc<Thing>) -> Registry {
     Registry::new().step(step_fn("makes", Arc::clone(thing), execute).compensate(undo))
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_stopped_process_makes_is_undone_though_its_run_had_ended() {
-    let (thing, store, clock) =
-        (Arc::new(Thing::default()), MemoryStore::new(), VirtualClock::new());
+/// A worker is stopped while a body is under way; others take its saga over, cancel it and walk back;
+/// then it goes on, and makes the thing. What became of the saga, and of the thing.
+async fn stopped_meanwhile(steps: &str, hangs: bool) -> (SagaView, bool, u32) {
+    let thing = Arc::new(Thing { hangs, ..Thing::default() });
+    let (store, clock) = (MemoryStore::new(), VirtualClock::new());
     let engine = || Engine::with_clock(maker(&thing), store.clone(), clock).unwrap();
     let (stopped, other) = (engine(), engine());
-    let id = stopped.start_saga(Order::steps(["makes"])).await.unwrap().id;
+    let steps: Steps = serde_json::from_str(steps).unwrap();
+    let id = stopped.start_saga(Order::list("makes", steps)).await.unwrap().id;
+    let asked = || Asked { actor: "ada".to_owned(), reason: None };
     let others = async {
         thing.begun.notified().await;
         take_for_dead(&store).await;
-        let asked = Asked { actor: "ada".to_owned(), reason: None };
-        other.cancel_saga(id, &asked).await.unwrap();
+        other.cancel_saga(id, &asked()).await.unwrap();
         other.work_until_idle().await.unwrap();
         assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
         assert_eq!(*thing.undone.lock().unwrap(), 1);
@@ -110,12 +118,33 @@ async fn what_a_stopped_process_makes_is_undone_though_its_run_had_ended() {
     let (worked, ()) = tokio::join!(stopped.work_until_idle(), others);
     worked.unwrap();
     other.work_until_idle().await.unwrap();
-    let kinds: Vec<_> =
-        other.ledger(id, 0).await.unwrap().into_iter().map(|row| row.kind).collect();
-    assert!(kinds.contains(&"came_late".into()), "{kinds:?}");
-    assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
-    assert!(!thing.is_there.load(Ordering::SeqCst), "it is left");
-    assert_eq!(*thing.undone.lock().unwrap(), 2);
+    let rows = other.ledger(id, 0).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.kind == "came_late").count(), 1);
     let report = walkback::verify::verify(&store, None, None).await.unwrap();
     assert!(report.is_clean(), "{report}");
+    let saga = other.show_saga(id).await.unwrap();
+    let (is_there, undone) = (thing.is_there.load(Ordering::SeqCst), *thing.undone.lock().unwrap());
+    if saga.status == Status::Failed {
+        assert!(other.operate(id, &Operation::Retry { step: None }, &asked()).await.unwrap());
+        other.work_until_idle().await.unwrap();
+        assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
+        assert!(!thing.is_there.load(Ordering::SeqCst), "it is left");
+    }
+    (saga, is_there, undone)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_process_makes_is_undone_though_its_run_had_ended() {
+    for hangs in [false, true] {
+        let (saga, is_there, undone) = stopped_meanwhile(r#"["makes"]"#, hangs).await;
+        assert_eq!((saga.status, is_there, undone), (Status::RolledBack, false, 2), "{hangs}");
+    }
+}
+
+/// The lock went with the end of the walk back: another saga may have what the undo would change.
+#[tokio::test(start_paused = true)]
+async fn what_came_late_waits_for_a_person_where_the_lock_is_gone() {
+    let (saga, is_there, undone) = stopped_meanwhile(r#"[{"makes": {"lock": "a"}}]"#, false).await;
+    assert_eq!((saga.status, is_there, undone), (Status::Failed, true, 1));
+    assert_eq!(saga.residue.len(), 1);
 }

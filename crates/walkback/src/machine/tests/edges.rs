@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Run, approval, at, completed, edited, failed, output, probed, resumed, retried, run, run_until,
-    signal, signal_named, step, waits,
+    Run, approval, at, completed, edited, failed, late, output, probed, resumed, retried, run,
+    run_until, signal, signal_named, step, waits,
 };
 use crate::machine::{By, Effect, Event, Finding, ParkReason, Then, UndoThen, Wait};
 
@@ -33,7 +33,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("undo failed", Event::UndoFailed { step: 0, error: error(), then: UndoThen::Residue }),
         ("undo waits", Event::UndoWaits { step: 0, until }),
         ("probed back", Event::UndoProbed { step: 0, found: Some(output()) }),
-        ("came late", Event::CameLate { step: 0 }),
+        ("came late", late(0)),
         ("taken over", Event::TakenOver),
         ("handed over", Event::HandedOver),
         ("parked", Event::Parked { reason: ParkReason::NoCapableWorker }),
@@ -258,7 +258,7 @@ fn a_step_that_does_not_exist_is_refused() {
         Event::UndoCompleted { step: 7 },
         Event::UndoWaits { step: 7, until: at(1) },
         Event::UndoProbed { step: 7, found: None },
-        Event::CameLate { step: 7 },
+        late(7),
         Event::StepSkipped { step: 7 },
         Event::Resolved { step: 7 },
     ];

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Run, at, compensate, completed, execute_at, failed, output, probed, resumed, retried, run,
-    run_until, signal, step,
+    Run, at, compensate, completed, edited, execute_at, failed, late, output, probed, resumed,
+    retried, run, run_until, signal, step,
 };
 use crate::machine::{
     By, Command, Effect, Event, Finding, ParkReason, Status, StepStatus, Then, UndoThen,
@@ -235,12 +235,12 @@ fn what_came_late_is_undone_though_the_run_had_ended() {
     let mut run = run(&json!([step("a", json!({"probe": true})), "b"]));
     run.runs([0]).starts(1).does(&Event::CancelRequested).does(&Event::TakenOver);
     run.undoes(1).undoes(0).is(Status::RolledBack);
-    run.does(&Event::CameLate { step: 0 }).is(Status::Compensating);
+    run.does(&late(0)).is(Status::Compensating);
     run.wants(&[Command::ProbeBack { step: 0 }]);
     run.does(&Event::UndoProbed { step: 0, found: Some(output()) });
-    run.wants(&[Command::Compensate { step: 0, not_before: at(run.now - 1) }]);
+    run.wants(&[compensate(0)]);
     run.undoes(0).is(Status::RolledBack);
-    run.does(&Event::CameLate { step: 1 }).undoes(1).is(Status::RolledBack);
+    run.does(&late(1)).undoes(1).is(Status::RolledBack);
 }
 
 /// What the walk back passed by, as it was not there, is undone when it came late.
@@ -248,7 +248,7 @@ fn what_came_late_is_undone_though_the_run_had_ended() {
 fn what_came_late_is_undone_though_it_was_not_there_before() {
     let mut run = run(&json!(["a", "b"]));
     run.runs([0]).starts(1).fails(1, Effect::Clean, Then::WalkBack).wants(&[compensate(0)]);
-    run.does(&Event::CameLate { step: 1 }).refuses(&Event::UndoStarted { step: 0, attempt: 1 });
+    run.does(&late(1)).refuses(&Event::UndoStarted { step: 0, attempt: 1 });
     run.undoes(1).undoes(1).undoes(0).is(Status::RolledBack);
 }
 
@@ -259,12 +259,12 @@ fn what_came_late_is_undone_after_what_is_known() {
         let mut run = run(&json!([step("a", json!({"probe": true}))]));
         run.runs([0]);
         if !late_beside_the_undo {
-            run.does(&Event::CameLate { step: 0 }).is(Status::Completed);
+            run.does(&late(0)).is(Status::Completed);
         }
         run.does(&Event::RollbackRequested).starts_undo(0);
         assert_eq!(run.state.step(0).made(), crate::machine::Made::Known(&output()));
         if late_beside_the_undo {
-            run.does(&Event::CameLate { step: 0 });
+            run.does(&late(0));
         }
         run.does(&Event::UndoCompleted { step: 0 }).is(Status::Compensating);
         assert_eq!(run.state.step(0).made(), crate::machine::Made::Unknown);
@@ -277,10 +277,40 @@ fn what_came_late_is_undone_after_what_is_known() {
 fn what_is_found_before_the_undo_is_not_all_that_came_late() {
     let mut run = run(&json!([step("a", json!({"probe": true}))]));
     run.starts(0).does(&Event::CancelRequested).does(&Event::TakenOver);
-    run.does(&Event::CameLate { step: 0 });
+    run.does(&late(0));
     run.does(&Event::UndoProbed { step: 0, found: Some(output()) }).undoes(0);
     run.is(Status::Compensating).wants(&[Command::ProbeBack { step: 0 }]);
     run.does(&Event::UndoProbed { step: 0, found: None }).undoes(0).is(Status::RolledBack);
+}
+
+/// Where others may have what the run had, a person says when what came late is undone.
+#[test]
+fn what_came_late_can_be_residue() {
+    let mut run = run(&json!(["a"]));
+    run.runs([0]).does(&Event::RollbackRequested).undoes(0);
+    run.does(&Event::CameLate { step: 0, then: UndoThen::Residue }).is(Status::Failed).wants(&[]);
+    assert_eq!(run.state.residue().collect::<Vec<_>>(), [0]);
+    run.does(&retried(0)).undoes(0).is(Status::RolledBack);
+}
+
+/// A person removed by hand what was known; what came late is still to be undone.
+#[test]
+fn what_came_late_is_undone_though_what_was_known_is_resolved() {
+    let mut run = run(&json!(["a"]));
+    run.runs([0]).does(&Event::RollbackRequested).fails_undo(0, UndoThen::Residue);
+    run.does(&late(0)).is(Status::Failed);
+    run.does(&Event::Resolved { step: 0 }).is(Status::Compensating).undoes(0);
+    run.is(Status::RolledBack);
+}
+
+/// S12: a round is over only when what came late in it is undone too.
+#[test]
+fn what_came_late_is_undone_before_the_next_round() {
+    let mut run = run(&json!(["a", "b"]));
+    run.starts(0).does(&Event::TakenOver).does(&Event::PauseRequested).does(&edited());
+    run.starts_undo(0).does(&late(0)).does(&Event::UndoCompleted { step: 0 });
+    run.refuses(&Event::StepStarted { step: 0, attempt: 1 }).undoes(0);
+    run.runs([0, 1]).is(Status::Completed);
 }
 
 /// Going forward, what came late is looked for before the step is executed again.
@@ -288,7 +318,7 @@ fn what_is_found_before_the_undo_is_not_all_that_came_late() {
 fn what_came_late_is_looked_for_before_another_try() {
     let mut run = run(&json!([step("a", json!({"probe": true}))]));
     run.starts(0).does(&Event::TakenOver).does(&probed(0, Finding::Absent));
-    run.wants(&[execute_at(0, at(4))]).does(&Event::CameLate { step: 0 });
+    run.wants(&[execute_at(0, at(4))]).does(&late(0));
     run.refuses(&Event::StepStarted { step: 0, attempt: 1 });
     run.does(&completed(0, By::Probe)).is(Status::Completed);
 }

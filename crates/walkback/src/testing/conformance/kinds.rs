@@ -101,7 +101,8 @@ kinds! {
     a_row_undo_waiting_comes_back: Event::UndoWaits { step: 1, until: at(2) };
     a_row_undo_probed_and_found_comes_back: Event::UndoProbed { step: 1, found: Some(json(ODD)) };
     a_row_undo_probed_in_vain_comes_back: Event::UndoProbed { step: 1, found: None };
-    a_row_came_late_comes_back: Event::CameLate { step: 1 };
+    a_row_came_late_comes_back: Event::CameLate { step: 1, then: UndoThen::RetryAt(at(7_000_001)) };
+    a_row_came_late_and_left_comes_back: Event::CameLate { step: 1, then: UndoThen::Residue };
     a_row_taken_over_comes_back: Event::TakenOver;
     a_row_handed_over_comes_back: Event::HandedOver;
     a_row_deadline_passed_comes_back: Event::DeadlinePassed;

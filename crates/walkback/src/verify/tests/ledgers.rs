@@ -2,9 +2,10 @@
 
 use crate::id::ClaimId;
 use crate::json::Json;
-use crate::machine::{By, Effect, Event, Status, Then};
+use crate::machine::{By, Effect, Event, Status, Then, UndoThen};
 use crate::plan::StepIdx;
 use crate::store::StoredRun;
+use crate::time::Timestamp;
 
 use super::fixed::{forged, reseal};
 use super::{damaged, judged, promises};
@@ -37,6 +38,10 @@ async fn happened(events: &[(u64, Event)], status: Option<Status>) -> Vec<&'stat
     let accepted = [(0, Event::Accepted)];
     let events: Vec<_> = accepted.into_iter().chain(events.iter().cloned()).collect();
     promises(&judged(vec![forged(THREE, &events, status)], None).await)
+}
+
+fn late(step: usize) -> Event {
+    Event::CameLate { step, then: UndoThen::RetryAt(Timestamp::default()) }
 }
 
 fn second(runs: &mut [StoredRun]) -> &mut StoredRun {
@@ -158,7 +163,7 @@ async fn something_left_behind_is_found() {
 #[tokio::test]
 async fn what_came_late_and_was_left_is_found() {
     let back_once = [undo(0), undone(0)];
-    let late = [(0, Event::CameLate { step: 0 })];
+    let late = [(0, late(0))];
     let again = [(0, Event::UndoStarted { step: 0, attempt: 2 }), undone(0)];
     let begun = [start(0), done(0), (0, Event::CancelRequested)];
     let rows = |after: &[&[(u64, Event)]]| [&begun[..], &after.concat()].concat();
