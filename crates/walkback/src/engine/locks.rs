@@ -17,9 +17,12 @@ impl Inner {
         id: SagaId,
         locks: &[Lock],
     ) -> Result<Vec<Holder>, Error> {
+        let mut in_the_way = Vec::new();
+        if locks.is_empty() {
+            return Ok(in_the_way);
+        }
         let keys = locks.iter().map(|lock| lock.key.clone()).collect();
         let holders = self.store.holders(keys).await?;
-        let mut in_the_way = Vec::new();
         for lock in locks {
             let others = holders.iter().filter(|held| held.key == lock.key && held.saga != id);
             if others.clone().count() >= lock.room() as usize {

@@ -153,8 +153,9 @@ impl Engine {
                 Verdict::Refused => return Err(does_not_fit(&run, &request)),
                 Verdict::Fits => {}
             }
-            if request == Request::Rollback {
-                self.check_rollback(&run).await?;
+            match request {
+                Request::Rollback => self.check_rollback(&run).await?,
+                _ => self.check_locks(&run, &request).await?,
             }
             let outside = self.outside(&run, operation, &request, asked)?;
             self.0.check_versions(&outside.records).await?;
@@ -218,11 +219,13 @@ impl Engine {
                 ..Event::Resolved { step: *step }.into()
             },
             (Request::Rollback, _) => {
-                // An undo never waits for a lock: all of them first, or none.
-                let locks = run.state.own_locks();
+                let locks = locks_of(run, request);
                 Outside { sole_owner: true, locks, ..Event::RollbackRequested.into() }
             }
-            (Request::Retry(step), _) => Event::RetryRequested { step: *step }.into(),
+            (Request::Retry(step), _) => {
+                let locks = locks_of(run, request);
+                Outside { locks, ..Event::RetryRequested { step: *step }.into() }
+            }
             (Request::Skip(step), _) => Event::StepSkipped { step: *step }.into(),
             (Request::Abandon(step), _) => Event::Abandoned { step: *step }.into(),
             (Request::Resume | Request::Complete(_) | Request::Signal(_) | Request::Hold, _) => {
@@ -257,11 +260,27 @@ impl Engine {
                 return Err(forbids(row, row.changed_by));
             }
         }
-        let in_the_way = self.0.in_the_way(id, &run.state.own_locks()).await?;
+        self.check_locks(run, &Request::Rollback).await
+    }
+
+    /// Whether nobody else holds what a saga that has ended must hold to be undone.
+    async fn check_locks(&self, run: &Run, request: &Request) -> Result<(), Error> {
+        let id = run.spec.id;
+        let in_the_way = self.0.in_the_way(id, &locks_of(run, request)).await?;
         in_the_way
             .into_iter()
             .next()
             .map_or(Ok(()), |Holder { key, saga: owner }| Err(Error::Locked { id, key, owner }))
+    }
+}
+
+/// What a saga has to hold for this request. An undo never waits for a lock: all of them first, or none. One
+/// that failed has them still, but for what came late when it had ended.
+fn locks_of(run: &Run, request: &Request) -> Vec<Lock> {
+    match request {
+        Request::Rollback => run.state.own_locks(),
+        Request::Retry(_) if run.state.status() == Status::Failed => run.state.own_locks(),
+        _ => Vec::new(),
     }
 }
 

@@ -2,14 +2,12 @@
 
 use tracing::warn;
 
-use crate::engine::Inner;
+use crate::engine::{Inner, Outside};
 use crate::error::Error;
 use crate::ledger::Row;
 use crate::machine::{Event, Status, UndoThen};
 use crate::plan::StepIdx;
-use crate::run::Run;
 use crate::store::{Appended, Claim};
-use crate::time::Timestamp;
 
 /// Says of executes that were begun under `claim`, and have ended or were dropped, that they came late,
 /// if others have gone on with the run since: what they made is undone once more.
@@ -33,25 +31,23 @@ async fn is_told(engine: &Inner, claim: &Claim, step: StepIdx) -> Result<bool, E
     }
     let run = engine.fold(stored)?;
     let name = run.state.plan().name(step).to_owned();
-    let event = Event::CameLate { step, then: undo(&run, engine.clock.now()) };
+    // Its locks went with its end. Where others have them by now, a person says when it is undone.
+    let ended = matches!(run.state.status(), Status::RolledBack | Status::Failed);
+    let locks = if ended { run.state.own_locks() } else { Vec::new() };
+    let (then, locks) = if engine.in_the_way(saga, &locks).await?.is_empty() {
+        (UndoThen::RetryAt(engine.clock.now()), locks)
+    } else {
+        (UndoThen::Residue, Vec::new())
+    };
+    let event = Event::CameLate { step, then };
     if let Err(error) = run.state.clone().apply(engine.clock.now(), &event) {
         warn!(%saga, step = name, %error, "a body came late, and what it made is not undone");
         return Ok(true);
     }
-    let told = engine.write_unclaimed(run, event.into(), None).await? == Appended::Applied;
+    let outside = Outside { locks, ..event.into() };
+    let told = engine.write_unclaimed(run, outside, None).await? == Appended::Applied;
     if told {
         warn!(%saga, step = name, "a body came late: others had gone on with its saga");
     }
     Ok(told)
-}
-
-/// A run that has ended has let its locks go: another may have what it would change, so that a person
-/// says when it is undone.
-fn undo(run: &Run, now: Timestamp) -> UndoThen {
-    let ended = matches!(run.state.status(), Status::RolledBack | Status::Failed);
-    if ended && !run.state.own_locks().is_empty() {
-        UndoThen::Residue
-    } else {
-        UndoThen::RetryAt(now)
-    }
 }

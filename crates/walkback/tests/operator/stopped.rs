@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use walkback::describe::SagaView;
 use walkback::engine::{Asked, Operation};
 use walkback::store::Coordination;
 use walkback::testing::VirtualClock;
-use walkback::{Attempt, Engine, MemoryStore, Order, Registry, Status, Steps, step_fn};
+use walkback::{
+    Attempt, Engine, Error, MemoryStore, Order, Registry, Status, StepRef, Steps, step_fn,
+};
 
 /// Which bodies began, by the step's place.
 #[derive(Default)]
@@ -93,12 +94,13 @@ fn maker(thing: &Arc<Thing>) -> Registry {
         thing.is_there.store(false, Ordering::SeqCst);
         Ok(())
     };
-    Registry::new().step(step_fn("makes", Arc::clone(thing), execute).compensate(undo))
+    Registry::with_builtins().step(step_fn("makes", Arc::clone(thing), execute).compensate(undo))
 }
 
 /// A worker is stopped while a body is under way; others take its saga over, cancel it and walk back;
-/// then it goes on, and makes the thing. What became of the saga, and of the thing.
-async fn stopped_meanwhile(steps: &str, hangs: bool) -> (SagaView, bool, u32) {
+/// then it goes on, and makes the thing, while another saga has the lock, if there is one. What became of
+/// the saga, and of the thing.
+async fn stopped_meanwhile(steps: &str, hangs: bool, rival: bool) -> (Status, bool, u32) {
     let thing = Arc::new(Thing { hangs, ..Thing::default() });
     let (store, clock) = (MemoryStore::new(), VirtualClock::new());
     let engine = || Engine::with_clock(maker(&thing), store.clone(), clock).unwrap();
@@ -106,6 +108,8 @@ async fn stopped_meanwhile(steps: &str, hangs: bool) -> (SagaView, bool, u32) {
     let steps: Steps = serde_json::from_str(steps).unwrap();
     let id = stopped.start_saga(Order::list("makes", steps)).await.unwrap().id;
     let asked = || Asked { actor: "ada".to_owned(), reason: None };
+    let ask = async |id, operation| other.operate(id, &operation, &asked()).await;
+    let waits = Steps::new().then(StepRef::new("wait_for").with("signal", "go").lock("a"));
     let others = async {
         thing.begun.notified().await;
         take_for_dead(&store).await;
@@ -113,38 +117,50 @@ async fn stopped_meanwhile(steps: &str, hangs: bool) -> (SagaView, bool, u32) {
         other.work_until_idle().await.unwrap();
         assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
         assert_eq!(*thing.undone.lock().unwrap(), 1);
+        let mut started = None;
+        if rival {
+            started = Some(other.start_saga(Order::list("rival", waits)).await.unwrap().id);
+        }
+        other.work_until_idle().await.unwrap();
         thing.go_on.notify_one();
+        started
     };
-    let (worked, ()) = tokio::join!(stopped.work_until_idle(), others);
+    let (worked, rival) = tokio::join!(stopped.work_until_idle(), others);
     worked.unwrap();
     other.work_until_idle().await.unwrap();
     let rows = other.ledger(id, 0).await.unwrap();
     assert_eq!(rows.iter().filter(|row| row.kind == "came_late").count(), 1);
-    let report = walkback::verify::verify(&store, None, None).await.unwrap();
-    assert!(report.is_clean(), "{report}");
-    let saga = other.show_saga(id).await.unwrap();
+    let status = other.show_saga(id).await.unwrap().status;
     let (is_there, undone) = (thing.is_there.load(Ordering::SeqCst), *thing.undone.lock().unwrap());
-    if saga.status == Status::Failed {
-        assert!(other.operate(id, &Operation::Retry { step: None }, &asked()).await.unwrap());
+    if let Some(rival) = rival {
+        let retry = Operation::Retry { step: None };
+        let refused = ask(id, retry.clone()).await.unwrap_err();
+        assert!(matches!(refused, Error::Locked { owner, .. } if owner == rival), "{refused}");
+        ask(rival, Operation::Cancel).await.unwrap();
+        other.work_until_idle().await.unwrap();
+        assert!(ask(id, retry).await.unwrap());
         other.work_until_idle().await.unwrap();
         assert_eq!(other.show_saga(id).await.unwrap().status, Status::RolledBack);
         assert!(!thing.is_there.load(Ordering::SeqCst), "it is left");
     }
-    (saga, is_there, undone)
+    let report = walkback::verify::verify(&store, None, None).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    (status, is_there, undone)
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_stopped_process_makes_is_undone_though_its_run_had_ended() {
-    for hangs in [false, true] {
-        let (saga, is_there, undone) = stopped_meanwhile(r#"["makes"]"#, hangs).await;
-        assert_eq!((saga.status, is_there, undone), (Status::RolledBack, false, 2), "{hangs}");
+    for steps in [r#"["makes"]"#, r#"[{"makes": {"lock": "a"}}]"#] {
+        for hangs in [false, true] {
+            let ended = stopped_meanwhile(steps, hangs, false).await;
+            assert_eq!(ended, (Status::RolledBack, false, 2), "{steps}, {hangs}");
+        }
     }
 }
 
-/// The lock went with the end of the walk back: another saga may have what the undo would change.
+/// The lock went with the end of the walk back: another saga may be changing what the undo would change.
 #[tokio::test(start_paused = true)]
-async fn what_came_late_waits_for_a_person_where_the_lock_is_gone() {
-    let (saga, is_there, undone) = stopped_meanwhile(r#"[{"makes": {"lock": "a"}}]"#, false).await;
-    assert_eq!((saga.status, is_there, undone), (Status::Failed, true, 1));
-    assert_eq!(saga.residue.len(), 1);
+async fn what_came_late_waits_for_a_person_where_another_has_the_lock() {
+    let ended = stopped_meanwhile(r#"[{"makes": {"lock": "a"}}]"#, false, true).await;
+    assert_eq!(ended, (Status::Failed, true, 1));
 }
