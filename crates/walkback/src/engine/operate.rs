@@ -155,7 +155,8 @@ impl Engine {
             }
             match request {
                 Request::Rollback => self.check_rollback(&run).await?,
-                _ => self.check_locks(&run, &request).await?,
+                Request::Retry(_) => self.check_locks(&run).await?,
+                _ => {}
             }
             let outside = self.outside(&run, operation, &request, asked)?;
             self.0.check_versions(&outside.records).await?;
@@ -219,11 +220,11 @@ impl Engine {
                 ..Event::Resolved { step: *step }.into()
             },
             (Request::Rollback, _) => {
-                let locks = locks_of(run, request);
+                let locks = run.state.locks_to_walk_back();
                 Outside { sole_owner: true, locks, ..Event::RollbackRequested.into() }
             }
             (Request::Retry(step), _) => {
-                let locks = locks_of(run, request);
+                let locks = run.state.locks_to_walk_back();
                 Outside { locks, ..Event::RetryRequested { step: *step }.into() }
             }
             (Request::Skip(step), _) => Event::StepSkipped { step: *step }.into(),
@@ -260,27 +261,17 @@ impl Engine {
                 return Err(forbids(row, row.changed_by));
             }
         }
-        self.check_locks(run, &Request::Rollback).await
+        self.check_locks(run).await
     }
 
     /// Whether nobody else holds what a saga that has ended must hold to be undone.
-    async fn check_locks(&self, run: &Run, request: &Request) -> Result<(), Error> {
+    async fn check_locks(&self, run: &Run) -> Result<(), Error> {
         let id = run.spec.id;
-        let in_the_way = self.0.in_the_way(id, &locks_of(run, request)).await?;
+        let in_the_way = self.0.in_the_way(id, &run.state.locks_to_walk_back()).await?;
         in_the_way
             .into_iter()
             .next()
             .map_or(Ok(()), |Holder { key, saga: owner }| Err(Error::Locked { id, key, owner }))
-    }
-}
-
-/// What a saga has to hold for this request. An undo never waits for a lock: all of them first, or none. One
-/// that failed has them still, but for what came late when it had ended.
-fn locks_of(run: &Run, request: &Request) -> Vec<Lock> {
-    match request {
-        Request::Rollback => run.state.own_locks(),
-        Request::Retry(_) if run.state.status() == Status::Failed => run.state.own_locks(),
-        _ => Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine::permit::status_is_end;
 use crate::machine::{Applied, Forward, State, Status};
 use crate::plan::StepIdx;
 use crate::time::Timestamp;
@@ -72,6 +73,13 @@ impl State {
     /// What it has taken for itself alone, which its way back needs.
     pub(crate) fn own_locks(&self) -> Vec<Lock> {
         self.locks.iter().filter(|lock| lock.at_most.is_none()).cloned().collect()
+    }
+
+    /// What it has to take, before anything of it is undone, as it has ended and let that go: an undo never
+    /// waits for a lock, so all of them first, or none. One that failed has them still, but for what came
+    /// late.
+    pub(crate) fn locks_to_walk_back(&self) -> Vec<Lock> {
+        if status_is_end(self.status()) { self.own_locks() } else { Vec::new() }
     }
 
     /// The run goes on: what is waited for may be free by now, and with other data a step may need

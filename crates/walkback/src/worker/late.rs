@@ -5,7 +5,7 @@ use tracing::warn;
 use crate::engine::{Inner, Outside};
 use crate::error::Error;
 use crate::ledger::Row;
-use crate::machine::{Event, Status, UndoThen};
+use crate::machine::{Event, UndoThen};
 use crate::plan::StepIdx;
 use crate::store::{Appended, Claim};
 
@@ -31,9 +31,9 @@ async fn is_told(engine: &Inner, claim: &Claim, step: StepIdx) -> Result<bool, E
     }
     let run = engine.fold(stored)?;
     let name = run.state.plan().name(step).to_owned();
-    // Its locks went with its end. Where others have them by now, a person says when it is undone.
-    let ended = matches!(run.state.status(), Status::RolledBack | Status::Failed);
-    let locks = if ended { run.state.own_locks() } else { Vec::new() };
+    // Where others have its locks by now, a person says when it is undone; what completed stays.
+    let turned = run.state.turned();
+    let locks = if turned { run.state.locks_to_walk_back() } else { Vec::new() };
     let (then, locks) = if engine.in_the_way(saga, &locks).await?.is_empty() {
         (UndoThen::RetryAt(engine.clock.now()), locks)
     } else {
