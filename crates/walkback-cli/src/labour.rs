@@ -46,7 +46,7 @@ impl Labour {
     ) -> Result<(), Error> {
         let mut waits_for: Option<Option<u32>> = None;
         while !stop.is_cancelled() {
-            let by = match engine.enlist_for(self.lease).await? {
+            let by = match engine.enlist_for(self.lease, self.queues.clone()).await? {
                 Enlistment::Working(mut worker) => {
                     tell(News::Works);
                     if let Some(runs) = self.concurrency {
@@ -55,7 +55,7 @@ impl Labour {
                     if let Some(hook) = self.hook {
                         worker = worker.hook(hook);
                     }
-                    return worker.queues(self.queues).run(self.until, stop).await;
+                    return worker.run(self.until, stop).await;
                 }
                 Enlistment::Taken(by) => by,
             };

@@ -46,12 +46,50 @@ impl Provision {
 }
 
 impl Provision {
+    /// Which thing at the provider it is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            kind: self.kind.clone(),
+            external_id: self.external_id.clone(),
+            name: self.name.clone(),
+            region: self.region.clone(),
+        }
+    }
+
+    /// It is this thing of the same provider from here on.
+    pub(crate) fn identify(&mut self, as_this: &Identity) {
+        let Identity { kind, external_id, name, region } = as_this.clone();
+        *self = Self { kind, external_id, name, region, ..self.clone() };
+    }
+
     /// Whether both are the same thing at the provider.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.provider == other.provider
             && self.kind == other.kind
             && self.external_id == other.external_id
     }
+}
+
+/// Which thing at its provider something is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identity {
+    /// What it is there: `droplet`.
+    pub kind: String,
+    /// Its id there.
+    pub external_id: String,
+    /// Its name there.
+    pub name: Option<String>,
+    /// Where it is.
+    pub region: Option<String>,
+}
+
+/// One thing that stands for another: a snapshot for the droplet that was destroyed once it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replacement {
+    /// What the row was before.
+    pub from: Identity,
+    /// What it is after, at the same provider.
+    pub to: Identity,
 }
 
 /// A change of what some run has provisioned, which a step's success brings about and its undo takes
@@ -77,6 +115,9 @@ pub struct Change {
     /// What is wanted after; nothing, if the thing is gone.
     #[schemars(with = "Option<serde_json::Value>")]
     pub after: Option<Json>,
+    /// Which thing the row is after, if it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replacement>,
 }
 
 /// A change of `cloud_provisioned`, written in the commit of the step's success or undo (S19).
@@ -154,12 +195,25 @@ impl Provisioned {
             changed_by: self.changed_by,
             before: self.what.spec.clone(),
             after,
+            replaced: None,
         }
+    }
+
+    /// The change after which this other thing is there in its place, and this is wanted of it.
+    #[must_use]
+    pub fn is_replaced(&self, by: Identity, wanted: Json) -> Change {
+        let replaced = Some(Replacement { from: self.what.identity(), to: by });
+        Change { replaced, ..self.becomes(Some(wanted)) }
     }
 
     /// Whether the change can be made to this row.
     pub(crate) fn takes(&self, change: &Change) -> bool {
-        self.closed_at.is_none() && self.becomes(change.after.clone()) == *change
+        let takes = Change {
+            after: change.after.clone(),
+            replaced: change.replaced.clone(),
+            ..self.becomes(None)
+        };
+        self.closed_at.is_none() && takes == *change
     }
 
     /// Whether the change, made by `saga`, was the last one of this row.
@@ -182,6 +236,9 @@ impl Provisioned {
             Some(spec) => self.what.spec = spec.clone(),
             None => self.closed_at = Some(at),
         }
+        if let Some(replaced) = &change.replaced {
+            self.what.identify(&replaced.to);
+        }
     }
 
     /// Takes the change back.
@@ -190,6 +247,9 @@ impl Provisioned {
         self.changed_by = change.changed_by;
         self.what.spec = change.before.clone();
         self.closed_at = None;
+        if let Some(replaced) = &change.replaced {
+            self.what.identify(&replaced.from);
+        }
     }
 
     /// Whether, being open for what `saga` has made, it stands in the way of undoing that: another

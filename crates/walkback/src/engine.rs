@@ -16,7 +16,9 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::run::Run;
-use crate::store::{Enlisted, Filter, Lease, Store, StoredRun, WorkerId, WorkerInfo, WorkerSeen};
+use crate::store::{
+    Enlisted, Filter, Lease, Store, StoredRun, WorkerId, WorkerInfo, WorkerSeen, serves,
+};
 use crate::wiring;
 use crate::worker::{Local, Worker};
 
@@ -159,16 +161,22 @@ impl Engine {
     /// # Errors
     /// If the store cannot be used.
     pub async fn enlist(&self) -> Result<Enlistment, Error> {
-        self.enlist_for(Lease::Usual).await
+        self.enlist_for(Lease::Usual, []).await
     }
 
-    /// The same with another lease: how long it may be silent before others take its sagas over.
+    /// The same with another lease, how long it may be silent before others take its sagas over, and
+    /// for these queues; all, if none is named.
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub async fn enlist_for(&self, lease: Lease) -> Result<Enlistment, Error> {
-        Ok(match self.0.enlist(lease).await? {
-            Ok(id) => Enlistment::Working(Worker::new(Arc::clone(&self.0), id, lease)),
+    pub async fn enlist_for(
+        &self,
+        lease: Lease,
+        queues: impl IntoIterator<Item = String>,
+    ) -> Result<Enlistment, Error> {
+        let queues: Arc<[String]> = queues.into_iter().collect();
+        Ok(match self.0.enlist(lease, &queues).await? {
+            Ok(id) => Enlistment::Working(Worker::new(Arc::clone(&self.0), id, lease, queues)),
             Err(by) => Enlistment::Taken(by),
         })
     }
@@ -319,6 +327,7 @@ impl Inner {
     pub(crate) async fn enlist(
         &self,
         lease: Lease,
+        queues: &[String],
     ) -> Result<Result<WorkerId, Option<WorkerInfo>>, Error> {
         let random = ClaimId::random();
         let id = WorkerId(random.as_bytes().iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b)));
@@ -329,6 +338,7 @@ impl Inner {
             since: self.clock.now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             steps: self.registry.known_steps(),
+            queues: queues.to_vec(),
             lease,
         };
         Ok(match self.store.enlist(&info).await? {
@@ -337,13 +347,14 @@ impl Inner {
         })
     }
 
-    /// Whether another worker that lives knows every step of the run.
+    /// Whether another worker that lives serves the run's queue and knows all its steps.
     pub(crate) async fn known_elsewhere(&self, run: &Run) -> Result<bool, Error> {
         let plan = run.state.plan();
-        let knows = |seen: WorkerSeen| {
-            (0..plan.len()).all(|idx| seen.info.steps.iter().any(|of| **of == *plan.step(idx).step))
+        let capable = |WorkerSeen { info, .. }| {
+            let knows = |idx| info.steps.iter().any(|of| **of == *plan.step(idx).step);
+            serves(&info.queues, &run.spec.queue) && (0..plan.len()).all(knows)
         };
-        Ok(self.store.workers().await?.into_iter().any(knows))
+        Ok(self.store.workers().await?.into_iter().any(capable))
     }
 
     pub(crate) fn attach(&self, local: Option<Local>) {

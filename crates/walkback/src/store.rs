@@ -39,6 +39,7 @@ pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Pragmas, SqliteStore};
+pub(crate) use worker::serves;
 pub use worker::{Enlisted, Lease, News, Wanted, WorkerId, WorkerInfo, WorkerSeen};
 
 /// What a store's methods return.

@@ -71,8 +71,13 @@ pub(crate) enum Order {
 }
 
 impl Worker {
-    pub(crate) fn new(engine: Arc<Inner>, id: WorkerId, lease: Lease) -> Self {
-        let (queues, look_most) = (Arc::new([]), engine.store.look_most());
+    pub(crate) fn new(
+        engine: Arc<Inner>,
+        id: WorkerId,
+        lease: Lease,
+        queues: Arc<[String]>,
+    ) -> Self {
+        let look_most = engine.store.look_most();
         Self { engine, id, lease, concurrency: 1_000, queues, hook: None, look_most }
     }
 
@@ -80,13 +85,6 @@ impl Worker {
     #[must_use]
     pub fn concurrency(mut self, runs: usize) -> Self {
         self.concurrency = runs.clamp(1, Semaphore::MAX_PERMITS);
-        self
-    }
-
-    /// The queues it serves; all if none is named.
-    #[must_use]
-    pub fn queues(mut self, queues: impl IntoIterator<Item = String>) -> Self {
-        self.queues = queues.into_iter().collect();
         self
     }
 

@@ -16,9 +16,11 @@ pub(crate) async fn run(app: &App) -> Outcome {
         eprintln!("nobody works on {}; `walkback work` does", app.place);
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["HOST", "PROCESS", "VERSION", "SAGAS", "SINCE", "SEEN", "STEPS"]);
+    let mut table =
+        Table::new(&["HOST", "PROCESS", "VERSION", "SAGAS", "SINCE", "SEEN", "QUEUES", "STEPS"]);
     for worker in &workers {
         let info = &worker.info;
+        let queues = if info.queues.is_empty() { "all".to_owned() } else { info.queues.join(" ") };
         let cells = vec![
             text(&info.host),
             number(Some(info.pid)),
@@ -26,6 +28,7 @@ pub(crate) async fn run(app: &App) -> Outcome {
             number(Some(worker.runs)),
             text(moment(info.since)),
             text(ago(worker.seen_at)),
+            text(queues),
         ];
         table.row(cells, info.steps.join(" "));
     }

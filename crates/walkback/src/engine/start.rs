@@ -16,7 +16,7 @@ use crate::recipe::{Facts, Steps};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
-use crate::store::{Needs, NewRun, Spec, Started, StoreError, WorkerId};
+use crate::store::{Needs, NewRun, Spec, Started, StoreError, WorkerId, serves};
 use crate::wiring;
 use crate::worker::{Begun, Draft, Order as WorkerOrder};
 
@@ -116,8 +116,7 @@ impl Engine {
         let (worker, room) = {
             let local = lock(&self.0.local);
             let local = local.as_ref()?;
-            let served =
-                local.queues.is_empty() || local.queues.iter().any(|q| **q == *run.spec.queue);
+            let served = serves(&local.queues, &run.spec.queue);
             (local.id, Arc::clone(&local.room).try_acquire_owned().ok().filter(|_| served)?)
         };
         // A suspect of S15 may be running alone.

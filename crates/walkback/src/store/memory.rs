@@ -10,7 +10,7 @@ use crate::machine::Status;
 use crate::store::{
     Answer, Appended, Booking, Bucket, Claim, Claimed, Coordination, Enlisted, Filter, Finding,
     Head, Holder, Needs, NewRun, News, Party, Records, Runs, Started, StoreError, StoredRun,
-    Tombstone, Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen,
+    Tombstone, Transition, Turn, Upkeep, Wanted, WorkerId, WorkerInfo, WorkerSeen, serves,
 };
 use crate::time::Timestamp;
 
@@ -98,9 +98,7 @@ impl KeptRun {
 
     /// Whether such a worker may take it.
     fn is_wanted(&self, wanted: &Wanted) -> bool {
-        let queue = &self.run.spec.queue;
-        (wanted.queues.is_empty() || wanted.queues.iter().any(|served| **served == **queue))
-            && !wanted.cannot.contains(&self.needs)
+        serves(&wanted.queues, &self.run.spec.queue) && !wanted.cannot.contains(&self.needs)
     }
 
     fn due(&self) -> Option<Timestamp> {

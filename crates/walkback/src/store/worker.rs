@@ -62,9 +62,16 @@ pub struct WorkerInfo {
     pub version: String,
     /// The steps that it knows.
     pub steps: Vec<String>,
+    /// The queues that it serves; none means all.
+    pub queues: Vec<String>,
     /// How soon it counts as dead.
     #[serde(skip)]
     pub lease: Lease,
+}
+
+/// Whether whoever serves `queues` serves this one: none named means all.
+pub(crate) fn serves(queues: &[String], queue: &str) -> bool {
+    queues.is_empty() || queues.iter().any(|served| served == queue)
 }
 
 /// How long a worker may be silent before the others take its runs over, where several work on one

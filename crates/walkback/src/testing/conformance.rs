@@ -363,6 +363,8 @@ suite! { $
         others_keep_their_labels_when_one_is_pruned;
     changes:
         another_run_may_change_what_was_made
+        another_thing_may_stand_for_what_was_made
+        what_stands_for_something_else_is_taken_back
         a_change_that_comes_too_late_writes_nothing
         another_run_may_remove_what_was_made
         a_change_is_taken_back

@@ -15,7 +15,9 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Writer;
 use crate::machine::{Event, ParkReason};
 use crate::run::Run;
-use crate::store::{Claim, Claimed, Filter, Needs, News, Party, Transition, Wanted, WorkerId};
+use crate::store::{
+    Claim, Claimed, Filter, Needs, News, Party, Transition, Wanted, WorkerId, serves,
+};
 use crate::time::Timestamp;
 use crate::worker::drive::{Drive, End};
 use crate::worker::unknown::Unknown;
@@ -107,7 +109,8 @@ impl Foreman<'_> {
         self.hand_over().await;
         self.leave = CancellationToken::new();
         self.nudges.clear();
-        let Ok(id) = self.worker.engine.enlist(self.worker.lease).await? else { return Ok(false) };
+        let Worker { engine, lease, queues, .. } = self.worker;
+        let Ok(id) = engine.enlist(*lease, queues).await? else { return Ok(false) };
         self.id = id;
         self.may_be_due = true;
         self.attach();
@@ -410,7 +413,7 @@ impl Foreman<'_> {
         for id in engine.store.list(filter).await? {
             let Some(stored) = engine.store.load(id).await? else { continue };
             let run = engine.fold(stored)?;
-            if engine.knows(&run) {
+            if serves(&self.worker.queues, &run.spec.queue) && engine.knows(&run) {
                 engine.write_unclaimed(run, Event::Resumed { set: None }.into(), None).await?;
             }
         }

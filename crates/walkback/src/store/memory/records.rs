@@ -64,7 +64,8 @@ impl CloudRecords {
 
     pub(super) fn change(&mut self, saga_id: SagaId, change: RecordChange) {
         let rows = &mut self.provisioned;
-        let mut touched = Vec::new();
+        // What nobody may want any more, what is there after all, and what stands for something else.
+        let (mut left, mut back, mut come) = (Vec::new(), Vec::new(), Vec::new());
         let now = match change {
             RecordChange::Open { step, what, at } => {
                 self.appear(&what, at);
@@ -84,29 +85,48 @@ impl CloudRecords {
                 };
                 for row in rows.iter_mut().filter(open) {
                     row.closed_at = Some(at);
-                    touched.push(key(&row.what));
+                    left.push(key(&row.what));
                 }
                 at
             }
             RecordChange::Swap { change, at } => {
                 for row in rows.iter_mut().filter(|row| row.takes(&change)) {
+                    let was = key(&row.what);
                     row.change(&change, saga_id, at);
-                    touched.extend(change.after.is_none().then(|| key(&row.what)));
+                    if change.replaced.is_some() {
+                        come.push(row.what.clone());
+                    }
+                    if change.replaced.is_some() || change.after.is_none() {
+                        left.push(was);
+                    }
                 }
                 at
             }
             RecordChange::Restore { change, at } => {
                 for row in rows.iter_mut().filter(|row| row.was_changed(&change, saga_id)) {
+                    let was = key(&row.what);
+                    back.push(was.clone());
                     row.restore(&change);
-                    touched.push(key(&row.what));
+                    if change.replaced.is_some() {
+                        come.push(row.what.clone());
+                        left.push(was);
+                    }
                 }
                 at
             }
         };
-        for key in touched {
-            let wanted = self.wanted_by(&key).is_some();
+        for key in back {
             if let Some(thing) = self.resources.get_mut(&key) {
-                thing.gone_at = if wanted { None } else { Some(now) };
+                thing.gone_at = None;
+            }
+        }
+        for what in come {
+            self.appear(&what, now);
+        }
+        for key in left {
+            let wanted = self.wanted_by(&key).is_some();
+            if let Some(thing) = self.resources.get_mut(&key).filter(|_| !wanted) {
+                thing.gone_at = Some(now);
             }
         }
     }

@@ -6,10 +6,11 @@ use crate::store::StoreError;
 use crate::store::postgres::connect::{Connection, Database, Trouble};
 
 /// Each migration brings the database from its index to the next version.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 /// The oldest server with `gen_random_uuid()`, by its own way of counting.
 const OLDEST: i32 = 130_000;

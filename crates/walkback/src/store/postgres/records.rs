@@ -7,10 +7,14 @@ use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::desired::{Change, Observed, Provision, Provisioned, RecordChange, Resource, Survey};
+use crate::desired::{
+    Change, Identity, Observed, Provision, Provisioned, RecordChange, Resource, Survey,
+};
 use crate::id::SagaId;
 use crate::json::Json;
-use crate::store::postgres::codec::{index, moment, saga_id, signed, step_idx, unsigned, uuid};
+use crate::store::postgres::codec::{
+    damaged, index, moment, saga_id, signed, step_idx, unsigned, uuid,
+};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::time::Timestamp;
 
@@ -79,28 +83,42 @@ async fn open(
     (step, at): (usize, Timestamp),
     what: &Provision,
 ) -> Result<(), Trouble> {
-    let at = at.as_micros();
-    let sql = "WITH resource AS (INSERT INTO cloud_resources (provider, kind, external_id, name, \
-               region, first_seen, last_seen) VALUES ($1, $2, $3, $4, $5, $6, $6) \
-               ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
-               last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
-               RETURNING resource_no) \
-               INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, spec_version, \
-               status, created_at, updated_at) \
-               SELECT resource_no, $7, $8, $9, 1, 'live', $6, $6 FROM resource";
+    let resource = appear(connection, &what.provider, &what.identity(), at).await?;
+    let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, spec_version, \
+               status, created_at, updated_at) VALUES ($1, $2, $3, $4, 1, 'live', $5, $5)";
     let row = [
-        (&what.provider as _, Type::TEXT),
-        (&what.kind as _, Type::TEXT),
-        (&clean(&what.external_id) as _, Type::TEXT),
-        (&what.name.as_deref().map(clean) as _, Type::TEXT),
-        (&what.region.as_deref().map(clean) as _, Type::TEXT),
-        (&at as _, Type::INT8),
+        (&resource as _, Type::INT8),
         (&uuid(saga) as _, Type::UUID),
         (&index(step) as _, Type::INT4),
         (&what.spec.as_str() as _, Type::TEXT),
+        (&at.as_micros() as _, Type::INT8),
     ];
     connection.query(sql, &row).await?;
     Ok(())
+}
+
+/// Something was made, or adopted: its number among the things.
+async fn appear(
+    connection: &mut Connection,
+    provider: &str,
+    which: &Identity,
+    at: Timestamp,
+) -> Result<i64, Trouble> {
+    let sql = "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
+               first_seen, last_seen) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+               ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
+               last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
+               RETURNING resource_no";
+    let row = [
+        (&provider as _, Type::TEXT),
+        (&which.kind as _, Type::TEXT),
+        (&clean(&which.external_id) as _, Type::TEXT),
+        (&which.name.as_deref().map(clean) as _, Type::TEXT),
+        (&which.region.as_deref().map(clean) as _, Type::TEXT),
+        (&at.as_micros() as _, Type::INT8),
+    ];
+    let row = connection.query(sql, &row).await?.pop().ok_or_else(|| damaged("no number"))?;
+    Ok(row.try_get(0)?)
 }
 
 /// Closes the rows that `sql` closes; what nobody wants any more is gone.
@@ -112,16 +130,58 @@ async fn close(
 ) -> Result<(), Trouble> {
     let closed = connection.query(sql, with).await?;
     let closed = closed.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+    leave(connection, &closed, at).await
+}
+
+/// These things are gone, but for those that somebody else wants.
+async fn leave(
+    connection: &mut Connection,
+    resources: &[i64],
+    at: Timestamp,
+) -> Result<(), Trouble> {
     // Whoever opens or closes another row for the same thing waits here until we are done.
     let sql = "SELECT FROM cloud_resources WHERE resource_no = ANY ($1) ORDER BY resource_no \
                FOR UPDATE";
-    connection.query(sql, &[(&closed, Type::INT8_ARRAY)]).await?;
+    connection.query(sql, &[(&resources, Type::INT8_ARRAY)]).await?;
     let sql = "UPDATE cloud_resources r SET gone_at = $2 WHERE resource_no = ANY ($1) AND NOT EXISTS \
                (SELECT FROM cloud_provisioned p WHERE p.resource_no = r.resource_no \
                 AND p.closed_at IS NULL)";
-    let row = [(&closed as _, Type::INT8_ARRAY), (&at.as_micros() as _, Type::INT8)];
+    let row = [(&resources as _, Type::INT8_ARRAY), (&at.as_micros() as _, Type::INT8)];
     connection.query(sql, &row).await?;
     Ok(())
+}
+
+/// These rows are another thing of the same provider, if they are said to be.
+async fn replace_all(
+    connection: &mut Connection,
+    rows: &[SqlRow],
+    with: Option<&Identity>,
+    at: Timestamp,
+) -> Result<(), Trouble> {
+    for row in rows {
+        if let Some(with) = with {
+            replace(connection, row.try_get(0)?, with, at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A row is another thing of the same provider.
+async fn replace(
+    connection: &mut Connection,
+    number: i64,
+    with: &Identity,
+    at: Timestamp,
+) -> Result<(), Trouble> {
+    let sql = "SELECT resource_no, provider FROM cloud_provisioned \
+               JOIN cloud_resources USING (resource_no) WHERE provisioned_no = $1";
+    let found = connection.query(sql, &[(&number, Type::INT8)]).await?.pop();
+    let found = found.ok_or_else(|| damaged("a row without a thing"))?;
+    let (was, provider): (i64, String) = (found.try_get(0)?, found.try_get(1)?);
+    let is = appear(connection, &provider, with, at).await?;
+    let sql = "UPDATE cloud_provisioned SET resource_no = $2 WHERE provisioned_no = $1";
+    connection.query(sql, &[(&number, Type::INT8), (&is, Type::INT8)]).await?;
+    leave(connection, &[was], at).await
 }
 
 /// Makes a change of `saga`, of a row that takes it.
@@ -150,9 +210,9 @@ async fn swap(
     row.push((&spec, Type::TEXT));
     let sql = "UPDATE cloud_provisioned SET spec = $5, spec_version = spec_version + 1, \
                updated_at = $4, changed_by = $3 WHERE saga_id = $1 AND step_idx = $2 \
-               AND closed_at IS NULL";
-    connection.query(sql, &row).await?;
-    Ok(())
+               AND closed_at IS NULL RETURNING provisioned_no";
+    let changed = connection.query(sql, &row).await?;
+    replace_all(connection, &changed, change.replaced.as_ref().map(|one| &one.to), at).await
 }
 
 /// Takes a change of `saga` back, unless somebody has changed the row since.
@@ -165,9 +225,10 @@ async fn restore(
     let sql = "WITH restored AS (UPDATE cloud_provisioned SET spec = $4, spec_version = $3, \
                changed_by = $7, status = 'live', closed_at = NULL, updated_at = $5 \
                WHERE saga_id = $1 AND step_idx = $2 AND spec_version = $3 + 1 AND changed_by = $6 \
-               RETURNING resource_no) \
-               UPDATE cloud_resources SET gone_at = NULL \
-               WHERE resource_no IN (SELECT resource_no FROM restored)";
+               RETURNING provisioned_no, resource_no), \
+               back AS (UPDATE cloud_resources SET gone_at = NULL \
+               WHERE resource_no IN (SELECT resource_no FROM restored)) \
+               SELECT provisioned_no FROM restored";
     let Change { saga_id, step_idx, spec_version, changed_by, before, .. } = change;
     let row = [
         (&uuid(*saga_id) as _, Type::UUID),
@@ -178,8 +239,8 @@ async fn restore(
         (&uuid(saga) as _, Type::UUID),
         (&changed_by.map(uuid) as _, Type::UUID),
     ];
-    connection.query(sql, &row).await?;
-    Ok(())
+    let restored = connection.query(sql, &row).await?;
+    replace_all(connection, &restored, change.replaced.as_ref().map(|one| &one.from), at).await
 }
 
 const PROVISIONED: &str = "SELECT p.saga_id, p.step_idx, r.provider, r.kind, r.external_id, r.name, \

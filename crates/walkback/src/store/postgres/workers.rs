@@ -138,18 +138,20 @@ pub(super) async fn enlist(
     info: &WorkerInfo,
     worker: WorkerId,
 ) -> Result<(), Trouble> {
-    let sql = "INSERT INTO workers (id, pid, host, version, steps, since, seen_at, expires_at, dead) \
-               VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), \
-               clock_timestamp() + make_interval(secs => $7), false) \
+    let sql = "INSERT INTO workers (id, pid, host, version, steps, queues, since, seen_at, expires_at, dead) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), \
+               clock_timestamp() + make_interval(secs => $8), false) \
                ON CONFLICT (id) DO UPDATE SET dead = false, seen_at = excluded.seen_at, \
                expires_at = excluded.expires_at";
-    let steps = serde_json::to_string(&info.steps).map_err(damaged)?;
-    let values: [Value<'_>; 7] = [
+    let list = |of: &[String]| serde_json::to_string(of).map_err(damaged);
+    let (steps, queues) = (list(&info.steps)?, list(&info.queues)?);
+    let values: [Value<'_>; 8] = [
         (&signed(worker.0), Type::INT8),
         (&i64::from(info.pid), Type::INT8),
         (&info.host, Type::TEXT),
         (&info.version, Type::TEXT),
         (&steps, Type::TEXT),
+        (&queues, Type::TEXT),
         (&info.since.as_micros(), Type::INT8),
         (&info.lease.time().as_secs_f64(), Type::FLOAT8),
     ];
@@ -168,7 +170,7 @@ pub(super) async fn retire(connection: &mut Connection, worker: WorkerId) -> Res
 }
 
 pub(super) async fn workers(connection: &mut Connection) -> Result<Vec<WorkerSeen>, Trouble> {
-    let sql = "SELECT id, pid, host, version, steps, since, \
+    let sql = "SELECT id, pid, host, version, steps, queues, since, \
                (extract(epoch FROM seen_at) * 1000000)::bigint, \
                (SELECT count(*) FROM run_heads h WHERE h.owner = w.id) \
                FROM workers w WHERE NOT dead ORDER BY since, id";
@@ -181,11 +183,12 @@ pub(super) async fn workers(connection: &mut Connection) -> Result<Vec<WorkerSee
             host: row.try_get(2)?,
             version: row.try_get(3)?,
             steps: serde_json::from_str(row.try_get(4)?).map_err(damaged)?,
-            since: moment(row, 5)?.unwrap_or_default(),
+            queues: serde_json::from_str(row.try_get(5)?).map_err(damaged)?,
+            since: moment(row, 6)?.unwrap_or_default(),
             ..WorkerInfo::default()
         };
-        let seen_at = moment(row, 6)?.unwrap_or_default();
-        Ok(WorkerSeen { info, seen_at, runs: unsigned(row, 7)? })
+        let seen_at = moment(row, 7)?.unwrap_or_default();
+        Ok(WorkerSeen { info, seen_at, runs: unsigned(row, 8)? })
     };
     rows.iter().map(worker).collect()
 }

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, Row as SqlRow, params};
 
-use crate::desired::{Change, Observed, Provision, Provisioned, RecordChange, Resource, Survey};
+use crate::desired::{
+    Change, Identity, Observed, Provision, Provisioned, RecordChange, Resource, Survey,
+};
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::store::sqlite::codec::{execute, moment, prepare, saga_id, signed};
@@ -53,22 +55,30 @@ fn open(
     (step, at): (usize, Timestamp),
     what: &Provision,
 ) -> rusqlite::Result<()> {
-    let at = at.as_micros();
-    let Provision { provider, kind, external_id, name, region, spec } = what;
-    let resource: i64 = prepare(
-        connection,
-        "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
-             first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
-             ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
-             last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
-             RETURNING resource_no",
-    )?
-    .query_row(params![provider, kind, external_id, name, region, at], |row| row.get(0))?;
+    let resource = appear(connection, &what.provider, &what.identity(), at)?;
     let sql = "INSERT INTO cloud_provisioned (resource_no, saga_id, step_idx, spec, \
                spec_version, status, created_at, updated_at) \
                VALUES (?1, ?2, ?3, ?4, 1, 'live', ?5, ?5)";
-    execute(connection, sql, params![resource, saga.to_string(), step, spec.as_str(), at])?;
+    let (saga, spec) = (saga.to_string(), what.spec.as_str());
+    execute(connection, sql, params![resource, saga, step, spec, at.as_micros()])?;
     Ok(())
+}
+
+/// Something was made, or adopted: its number among the things.
+fn appear(
+    connection: &Connection,
+    provider: &str,
+    which: &Identity,
+    at: Timestamp,
+) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO cloud_resources (provider, kind, external_id, name, region, \
+               first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
+               ON CONFLICT (provider, kind, external_id) DO UPDATE SET \
+               last_seen = excluded.last_seen, missing_since = NULL, gone_at = NULL \
+               RETURNING resource_no";
+    let Identity { kind, external_id, name, region } = which;
+    let row = params![provider, kind, external_id, name, region, at.as_micros()];
+    prepare(connection, sql)?.query_row(row, |row| row.get(0))
 }
 
 /// Closes the rows that `sql` closes; what nobody wants any more is gone.
@@ -78,15 +88,43 @@ fn close(
     with: impl rusqlite::Params,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut closed = prepare(connection, sql)?;
-    let closed: Vec<i64> =
-        closed.query_map(with, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for resource in closed {
-        let sql = "UPDATE cloud_resources SET gone_at = ?2 WHERE resource_no = ?1 AND NOT EXISTS \
-                   (SELECT 1 FROM cloud_provisioned WHERE resource_no = ?1 AND closed_at IS NULL)";
-        execute(connection, sql, params![resource, at.as_micros()])?;
+    for resource in numbers(connection, sql, with)? {
+        leave(connection, resource, at)?;
     }
     Ok(())
+}
+
+/// The numbers that `sql` answers.
+fn numbers(
+    connection: &Connection,
+    sql: &str,
+    with: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<i64>> {
+    prepare(connection, sql)?.query_map(with, |row| row.get(0))?.collect()
+}
+
+/// A thing is gone, unless somebody else wants it.
+fn leave(connection: &Connection, resource: i64, at: Timestamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE cloud_resources SET gone_at = ?2 WHERE resource_no = ?1 AND NOT EXISTS \
+               (SELECT 1 FROM cloud_provisioned WHERE resource_no = ?1 AND closed_at IS NULL)";
+    execute(connection, sql, params![resource, at.as_micros()]).map(drop)
+}
+
+/// A row is another thing of the same provider.
+fn replace(
+    connection: &Connection,
+    number: i64,
+    with: &Identity,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT resource_no, provider FROM cloud_provisioned \
+               JOIN cloud_resources USING (resource_no) WHERE provisioned_no = ?1";
+    let (was, provider): (i64, String) =
+        prepare(connection, sql)?.query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is = appear(connection, &provider, with, at)?;
+    let sql = "UPDATE cloud_provisioned SET resource_no = ?2 WHERE provisioned_no = ?1";
+    execute(connection, sql, params![number, is])?;
+    leave(connection, was, at)
 }
 
 /// Makes a change of `saga`, of a row that takes it.
@@ -102,9 +140,14 @@ fn swap(
     if let Some(spec) = after {
         let sql = "UPDATE cloud_provisioned SET spec = ?3, spec_version = spec_version + 1, \
                    updated_at = ?4, changed_by = ?5 WHERE saga_id = ?1 AND step_idx = ?2 \
-                   AND closed_at IS NULL";
+                   AND closed_at IS NULL RETURNING provisioned_no";
         let row = params![of, step_idx, spec.as_str(), at.as_micros(), by];
-        return execute(connection, sql, row).map(drop);
+        for changed in numbers(connection, sql, row)? {
+            if let Some(replaced) = &change.replaced {
+                replace(connection, changed, &replaced.to, at)?;
+            }
+        }
+        return Ok(());
     }
     let sql = "UPDATE cloud_provisioned SET status = 'closed', updated_at = ?4, closed_at = ?4, \
                spec_version = spec_version + 1, changed_by = ?3 WHERE saga_id = ?1 \
@@ -122,18 +165,19 @@ fn restore(
     let sql = "UPDATE cloud_provisioned SET spec = ?4, spec_version = ?3, changed_by = ?7, \
                status = 'live', closed_at = NULL, updated_at = ?5 WHERE saga_id = ?1 \
                AND step_idx = ?2 AND spec_version = ?3 + 1 AND changed_by = ?6 \
-               RETURNING resource_no";
+               RETURNING provisioned_no";
     let Change { saga_id, step_idx, spec_version, changed_by, before, .. } = change;
     let (of, by, before_that) =
         (saga_id.to_string(), saga.to_string(), changed_by.map(|id| id.to_string()));
     let version = signed(*spec_version);
     let row = params![of, step_idx, version, before.as_str(), at.as_micros(), by, before_that];
-    let mut restored = prepare(connection, sql)?;
-    let restored: Vec<i64> =
-        restored.query_map(row, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for resource in restored {
-        let sql = "UPDATE cloud_resources SET gone_at = NULL WHERE resource_no = ?1";
-        execute(connection, sql, [resource])?;
+    for restored in numbers(connection, sql, row)? {
+        let sql = "UPDATE cloud_resources SET gone_at = NULL WHERE resource_no = \
+                   (SELECT resource_no FROM cloud_provisioned WHERE provisioned_no = ?1)";
+        execute(connection, sql, [restored])?;
+        if let Some(replaced) = &change.replaced {
+            replace(connection, restored, &replaced.from, at)?;
+        }
     }
     Ok(())
 }

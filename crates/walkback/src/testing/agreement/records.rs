@@ -1,6 +1,6 @@
 //! Random changes of what is provisioned, and random surveys.
 
-use crate::desired::{Change, Provision, RecordChange, Seen, Survey};
+use crate::desired::{Change, Identity, Provision, RecordChange, Replacement, Seen, Survey};
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::testing::chance::Chance;
@@ -18,18 +18,27 @@ fn spec(chance: &mut Chance) -> Json {
     json(chance.of(&[r#"{"size": 1}"#, r#"{"size": 2}"#]))
 }
 
+fn identity(chance: &mut Chance) -> Identity {
+    let (kind, id) = (chance.of(&KINDS).to_owned(), chance.of(&IDS).to_owned());
+    Identity { kind, external_id: id, name: None, region: None }
+}
+
 /// Some changes, or none, that a commit of `saga` may carry.
 pub(super) fn changes(chance: &mut Chance, sagas: &[SagaId]) -> Vec<RecordChange> {
     let mut changes = Vec::new();
     while chance.once_in(2) {
         let at = moment(chance);
+        let after = if chance.once_in(3) { None } else { Some(spec(chance)) };
+        let replaced = after.is_some() && chance.once_in(3);
         let change = Change {
             saga_id: sagas[chance.index(sagas.len())],
             step_idx: chance.index(2),
             spec_version: 1 + chance.below(2),
             changed_by: chance.once_in(2).then(|| sagas[chance.index(sagas.len())]),
             before: spec(chance),
-            after: if chance.once_in(3) { None } else { Some(spec(chance)) },
+            after,
+            replaced: replaced
+                .then(|| Replacement { from: identity(chance), to: identity(chance) }),
         };
         let change = match chance.below(6) {
             0..3 => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::desired::{Change, Provisioned, RecordChange};
+use crate::desired::{Change, Identity, Provisioned, RecordChange};
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::run::Run;
@@ -103,4 +103,31 @@ pub(super) async fn what_somebody_changed_since_is_not_taken_back(store: Under) 
     applied(&*store, &by, Transition { records: vec![swap], ..next }).await;
     let row = two.restored(&*store).await;
     assert_eq!((row.what.spec, row.spec_version), (json("{}"), 3));
+}
+
+/// Of what was made: a snapshot, in its place.
+fn snapshot(row: &Provisioned) -> Change {
+    let (kind, external_id) = ("snapshot".to_owned(), "s".to_owned());
+    let name = Some("of-v".to_owned());
+    row.is_replaced(Identity { kind, external_id, name, region: None }, other())
+}
+
+pub(super) async fn another_thing_may_stand_for_what_was_made(store: Under) {
+    let two = changing(&*store, snapshot).await;
+    let row = two.row(&*store).await;
+    assert_eq!((&*row.what.kind, &*row.what.external_id), ("snapshot", "s"));
+    assert_eq!((row.what.name.as_deref(), &*row.what.provider), (Some("of-v"), "cloud"));
+    assert_eq!((row.spec_version, row.closed_at), (2, None));
+    let things = must(store.resources().await);
+    let gone = |id: &str| things.iter().find(|thing| thing.external_id == id).map(|t| t.gone_at);
+    assert_eq!((gone("v"), gone("s")), (Some(Some(at(5_000))), Some(None)));
+}
+
+pub(super) async fn what_stands_for_something_else_is_taken_back(store: Under) {
+    let mut two = changing(&*store, snapshot).await;
+    let row = two.restored(&*store).await;
+    assert_eq!((row.what, row.spec_version, row.closed_at), (made("v"), 1, None));
+    let things = must(store.resources().await);
+    let gone = |id: &str| things.iter().find(|thing| thing.external_id == id).map(|t| t.gone_at);
+    assert_eq!((gone("v"), gone("s")), (Some(None), Some(Some(at(6_000)))));
 }

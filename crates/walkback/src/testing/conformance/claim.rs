@@ -278,8 +278,9 @@ pub(super) async fn a_worker_is_listed_with_what_it_knows_and_has(store: Under) 
     let (_, _claim) = owned(&*store, spec()).await;
     let listed = must(store.workers().await);
     assert_eq!((listed.len(), listed[0].runs), (1, 1));
-    let WorkerInfo { pid, host, steps, .. } = &listed[0].info;
-    assert_eq!((*pid, &**host, &**steps), (42, "here", &["echo".to_owned()][..]));
+    let WorkerInfo { pid, host, steps, queues, .. } = &listed[0].info;
+    assert_eq!((*pid, &**host), (42, "here"));
+    assert_eq!((&**steps, &**queues), (&["echo".to_owned()][..], &["mail".to_owned()][..]));
     must(store.retire(WORKER).await);
     assert!(must(store.workers().await).is_empty());
 }

@@ -125,8 +125,9 @@ pub(in crate::testing) async fn enlist(store: &dyn Store, worker: WorkerId) {
 }
 
 pub(in crate::testing) async fn enlisted(store: &dyn Store, worker: WorkerId) -> Enlisted {
-    let (id, host, steps) = (Some(worker), "here".into(), vec!["echo".to_owned()]);
-    let info = WorkerInfo { id, pid: 42, host, steps, ..WorkerInfo::default() };
+    let (id, host) = (Some(worker), "here".to_owned());
+    let (steps, queues) = (vec!["echo".to_owned()], vec!["mail".to_owned()]);
+    let info = WorkerInfo { id, pid: 42, host, steps, queues, ..WorkerInfo::default() };
     must(store.enlist(&info).await)
 }
 

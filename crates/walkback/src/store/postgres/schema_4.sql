@@ -1,0 +1,3 @@
+-- Version 4: the queues that workers serve; none means all.
+
+ALTER TABLE workers ADD COLUMN queues text NOT NULL DEFAULT '[]';
