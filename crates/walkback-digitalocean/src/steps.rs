@@ -39,8 +39,9 @@ pub use domain::{CreateRecord, EnsureDomain};
 pub use droplet::{AwaitDroplet, CreateDroplet};
 pub use firewall::CreateFirewall;
 pub use life::{
-    ConfirmRemoval, ExportZones, FindUnknown, ReadSite, Remove, RemoveTags, Resume, Suspend, Sweep,
-    TagSuspended,
+    AwaitDroplets, CheckShelving, ConfirmRemoval, ConfirmResumed, ConfirmShelving, ConnectDroplets,
+    DestroyDroplets, ExportZones, FindUnknown, ReadSite, RebuildDroplets, Remove, RemoveSnapshots,
+    RemoveTags, Resume, SnapshotDroplets, Suspend, Sweep, TagSuspended,
 };
 pub use load_balancer::{AwaitLoadBalancer, CreateLoadBalancer, ServeHttps};
 pub use project::{AssignProject, CreateProject};
@@ -118,6 +119,15 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(Suspend::new(cloud))
         .step(Resume::new(cloud))
         .step(TagSuspended::new(cloud))
+        .step(CheckShelving::new(cloud))
+        .step(SnapshotDroplets::new(cloud))
+        .step(ConfirmShelving::new(cloud))
+        .step(DestroyDroplets::new(cloud))
+        .step(RebuildDroplets::new(cloud))
+        .step(AwaitDroplets::new(cloud))
+        .step(ConnectDroplets::new(cloud))
+        .step(ConfirmResumed::new(cloud))
+        .step(RemoveSnapshots::new(cloud))
         .step(FindUnknown::new(cloud))
         .step(ExportZones::new(cloud))
         .step(ConfirmRemoval::new(cloud))

@@ -351,6 +351,40 @@ async fn offboard_keeps_last_snapshots_or_the_whole_site_whatever_goes_wrong() {
     tried("offboard with last snapshots", trial, &kept, &wholes()[0]).await;
 }
 
+/// The order to suspend the site of the first saga by destroying its droplets.
+fn shelve(sagas: &[SagaId]) -> Order {
+    let order = json!({"site": sagas[0], "parking_ip": "192.0.2.7", "shelve": true});
+    Order::kind("suspend").input(order.to_string())
+}
+
+/// A site without its droplets, of which there are snapshots.
+fn shelved(whole: &Counts) -> Counts {
+    let mut counts = with(&with(whole, "snapshots", 2), "tags", 1);
+    counts.remove("droplets");
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn shelving_leaves_every_droplet_or_a_snapshot_of_each_whatever_goes_wrong() {
+    let site = |_: &[SagaId]| sites()[0].clone();
+    let trial = Trial { one_in: one_in(), before: &[&site], order: &shelve };
+    let whole = &wholes()[0];
+    tried("suspend by shelving", trial, &shelved(whole), whole).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_a_shelved_site_leaves_every_droplet_or_a_snapshot_of_each() {
+    let site = |_: &[SagaId]| sites()[0].clone();
+    let trial = Trial {
+        one_in: one_in(),
+        before: &[&site, &shelve],
+        order: &|sagas| order_for("resume_service", sagas),
+    };
+    let whole = &wholes()[0];
+    tried("resume_service of a shelved site", trial, &with(whole, "tags", 1), &shelved(whole))
+        .await;
+}
+
 /// A site that is an app and nothing else.
 fn app() -> Order {
     let order = json!({"name": "shop", "app_spec": {"region": "fra", "static_sites": []}});

@@ -173,6 +173,8 @@ async fn whole_life(judged: Judged) {
     let found = inventory::survey(&client, &SystemClock).await.unwrap();
     assert!(found.survey.found.len() > 10 && found.not_allowed.is_empty(), "{found:?}");
     done(&engine, "resume_service", &json!({ "site": site })).await;
+    done(&engine, "suspend", &json!({"site": site, "shelve": true})).await;
+    done(&engine, "resume_service", &json!({ "site": site })).await;
     let rows = engine.list_provisioned(Some(site)).await.unwrap();
     let id =
         |kind: &str| rows.iter().find(|row| row.what.kind == kind).map(|row| &row.what.external_id);

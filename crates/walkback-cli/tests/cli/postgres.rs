@@ -396,7 +396,8 @@ fn a_role_that_may_not_migrate_says_who_may() {
     server
         .tell(
             "DROP TABLE run_locks, lock_keys, shared_budgets; DROP INDEX runs_by_party; \
-             ALTER TABLE run_heads DROP COLUMN party; DELETE FROM walkback_schema WHERE version > 1",
+             ALTER TABLE run_heads DROP COLUMN party; ALTER TABLE workers DROP COLUMN queues; \
+             DELETE FROM walkback_schema WHERE version > 1",
         )
         .unwrap();
     let worker = Desk::with_store(&format!("postgres://worker@127.0.0.1:{port}/postgres"));
@@ -404,6 +405,6 @@ fn a_role_that_may_not_migrate_says_who_may() {
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(refused.err.contains("expected `walkback migrate` by the owner"), "{refused:?}");
     let migrated = owner.run(&["migrate", "--json"]);
-    assert_eq!((migrated.code, &migrated.json()["version"]), (0, &3.into()));
+    assert_eq!((migrated.code, &migrated.json()["version"]), (0, &4.into()));
     assert_eq!(worker.run(&["list"]).code, 0);
 }

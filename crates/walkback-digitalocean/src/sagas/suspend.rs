@@ -1,10 +1,11 @@
-//! `suspend` and `resume_service`: a site that is off, with everything kept to be on again.
+//! `suspend` and `resume_service`: a site that is off, with everything kept to be on again; its droplets too,
+//! or only snapshots of them, which cost less.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkback::{Saga, StepRef, Steps};
 
-/// Switches a site off, and keeps it: its droplets are still billed.
+/// Switches a site off, and keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suspend {
@@ -16,6 +17,10 @@ pub struct Suspend {
     /// Who may reach its databases meanwhile; nobody, if nothing is said.
     #[serde(default)]
     pub ops_ip: Option<String>,
+    /// Whether droplets, which are billed while they are off, are destroyed once there is a snapshot of each;
+    /// they are made again of these, with another id and, but for reserved ones, other addresses.
+    #[serde(default)]
+    pub shelve: bool,
 }
 
 /// Switches a suspended site on again, as it was.
@@ -54,7 +59,15 @@ impl Saga for Suspend {
     const KIND: &'static str = "suspend";
 
     fn steps(&self) -> Steps {
-        off(Steps::new().then(read_site()), self.parking_ip.is_some())
+        let steps = Steps::new().then(read_site());
+        let parks = self.parking_ip.is_some();
+        if !self.shelve {
+            return off(steps, parks);
+        }
+        off(steps.then("check_shelving"), parks)
+            .then("snapshot_droplets")
+            .then("confirm_shelving")
+            .then("destroy_droplets")
     }
 }
 
@@ -64,6 +77,9 @@ impl Saga for ResumeService {
     fn steps(&self) -> Steps {
         Steps::new()
             .then(read_site())
+            .then("rebuild_droplets")
+            .then("await_droplets")
+            .then("connect_droplets")
             .then_all([
                 all("resume", "firewalls", "firewall"),
                 all("resume", "droplets", "droplet"),
@@ -72,5 +88,7 @@ impl Saga for ResumeService {
             ])
             .then(all("resume", "domain_records", "domain_record"))
             .then(StepRef::new("tag_suspended").with("suspended", false))
+            .then("confirm_resumed")
+            .then("remove_snapshots")
     }
 }

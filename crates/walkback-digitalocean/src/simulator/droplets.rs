@@ -71,9 +71,9 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
     if catalogue::region(region).is_null() {
         return Err(unprocessable("You specified an invalid region for Droplet creation."));
     }
-    let image = catalogue::image(&call.body["image"]);
-    if image.is_null() {
-        return Err(unprocessable("You specified an invalid image for Droplet creation."));
+    let image = image(world, call, region)?;
+    if image["min_disk_size"].as_i64() > size["disk"].as_i64() {
+        return Err(unprocessable("This image requires a larger disk than the size has."));
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     if names.iter().any(|name| name.is_empty() || !name.chars().all(fits)) {
@@ -91,12 +91,15 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
     let tagged = call.texts("tags");
     tagged.iter().try_for_each(|tag| tags::ensure(world, tag, call.now))?;
     let (mut droplets, mut actions) = (Vec::new(), Vec::new());
+    let asked = ["backups", "ipv6", "monitoring"].into_iter().filter(|of| call.body[of] == true);
+    let features: Vec<&str> =
+        ["droplet_agent", "private_networking"].into_iter().chain(asked).collect();
     for name in names {
         let id = world.number();
         let droplet = json!({
             "id": id, "name": name, "memory": size["memory"], "vcpus": size["vcpus"],
             "disk": size["disk"], "locked": true, "status": "new", "created_at": moment(call.now),
-            "features": ["droplet_agent", "private_networking"], "backup_ids": [],
+            "features": features, "backup_ids": [],
             "next_backup_window": null, "snapshot_ids": [], "image": image, "volume_ids": [],
             "size": size, "size_slug": size["slug"], "networks": {"v4": [], "v6": []},
             "region": catalogue::region(region), "tags": tagged, "vpc_uuid": network,
@@ -122,6 +125,29 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
         json!({"droplet": droplets.swap_remove(0), "links": links})
     };
     Ok((202, body))
+}
+
+/// The image that the call names: one of the catalogue, or a droplet's snapshot in this region.
+fn image(world: &World, call: &Call<'_>, region: &str) -> Result<Value, Refusal> {
+    let invalid = || unprocessable("You specified an invalid image for Droplet creation.");
+    let named = &call.body["image"];
+    let known = catalogue::image(named);
+    if !known.is_null() {
+        return Ok(known);
+    }
+    let id = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
+    let snapshot = world.get("snapshots", &id).ok_or_else(invalid)?;
+    let here = snapshot["regions"].as_array().is_some_and(|all| all.contains(&json!(region)));
+    if snapshot["resource_type"] != "droplet" || !here {
+        return Err(invalid());
+    }
+    Ok(json!({
+        "id": id.parse::<u64>().ok(), "name": snapshot["name"], "type": "snapshot",
+        "distribution": "Ubuntu", "slug": null, "public": false, "regions": snapshot["regions"],
+        "created_at": snapshot["created_at"], "min_disk_size": snapshot["min_disk_size"],
+        "size_gigabytes": snapshot["size_gigabytes"], "description": "", "tags": [],
+        "status": "available", "error_message": ""
+    }))
 }
 
 /// What a droplet is made with must be there.
@@ -165,10 +191,8 @@ fn act(world: &mut World, call: &Call<'_>, id: &str, settings: &mut Settings) ->
         }
         "resize" => resize(world, call, id)?,
         "rebuild" => {
-            let image = catalogue::image(&call.body["image"]);
-            if image.is_null() {
-                return Err(unprocessable("You specified an invalid image for Droplet creation."));
-            }
+            let on = world.must("droplets", id)?["region"]["slug"].clone();
+            let image = image(world, call, on.as_str().unwrap_or_default())?;
             Effect::Rebuild { droplet: id.to_owned(), image }
         }
         "enable_backups" => Effect::Backups { droplet: id.to_owned(), on: true },

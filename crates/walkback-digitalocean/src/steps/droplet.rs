@@ -173,46 +173,48 @@ impl Step for AwaitDroplet {
     type Input = Awaited;
     type Output = Reachable;
 
-    async fn execute(
-        &self,
-        attempt: Attempt,
-        Awaited { droplet_id }: Awaited,
-    ) -> Result<Reachable, StepError> {
-        let Some(found) = read(&self.cloud, droplet_id).await? else {
-            // Just after it was accepted it may not be shown yet.
-            if attempt.waited() < VANISHED {
-                return Err(StepError::not_yet(self.cloud.look()));
-            }
-            let text =
-                format!("droplet {droplet_id} was accepted and is not there: no place for it");
-            return refused(text);
-        };
-        if let (Some(public_ip), "active", false) =
-            (found.address("public"), found.status.as_str(), found.locked)
-        {
-            return Ok(Reachable { public_ip, private_ip: found.address("private") });
-        }
-        self.failed(droplet_id).await?;
-        let passed = attempt.waited().as_secs();
-        attempt.progress(passed.min(59), 60);
-        // Ever less often: a minute of waiting costs ten calls, and ten minutes fifty.
-        Err(StepError::not_yet(self.cloud.look() * if passed < 60 { 2 } else { 5 }))
+    async fn execute(&self, attempt: Attempt, of: Awaited) -> Result<Reachable, StepError> {
+        reachable(&self.cloud, &attempt, of.droplet_id).await
     }
 }
 
-impl AwaitDroplet {
-    /// Whether making it has failed.
-    async fn failed(&self, droplet_id: u64) -> Result<(), StepError> {
-        let path = format!("/v2/droplets/{droplet_id}/actions");
-        let actions: Vec<Value> = self.cloud.list(&path, "actions").await?;
-        let errored = |action: &&Value| action["type"] == "create" && action["status"] == "errored";
-        match actions.iter().find(errored) {
-            None => Ok(()),
-            Some(action) => {
-                let id = &action["id"];
-                let text = format!("droplet {droplet_id} could not be made: action {id} errored");
-                refused(text)
-            }
+/// Where the droplet is, once it is there.
+pub(super) async fn reachable(
+    cloud: &Client,
+    attempt: &Attempt,
+    droplet_id: u64,
+) -> Result<Reachable, StepError> {
+    let Some(found) = read(cloud, droplet_id).await? else {
+        // Just after it was accepted it may not be shown yet.
+        if attempt.waited() < VANISHED {
+            return Err(StepError::not_yet(cloud.look()));
+        }
+        let text = format!("droplet {droplet_id} was accepted and is not there: no place for it");
+        return refused(text);
+    };
+    if let (Some(public_ip), "active", false) =
+        (found.address("public"), found.status.as_str(), found.locked)
+    {
+        return Ok(Reachable { public_ip, private_ip: found.address("private") });
+    }
+    failed(cloud, droplet_id).await?;
+    let passed = attempt.waited().as_secs();
+    attempt.progress(passed.min(59), 60);
+    // Ever less often: a minute of waiting costs ten calls, and ten minutes fifty.
+    Err(StepError::not_yet(cloud.look() * if passed < 60 { 2 } else { 5 }))
+}
+
+/// Whether making it has failed.
+async fn failed(cloud: &Client, droplet_id: u64) -> Result<(), StepError> {
+    let path = format!("/v2/droplets/{droplet_id}/actions");
+    let actions: Vec<Value> = cloud.list(&path, "actions").await?;
+    let errored = |action: &&Value| action["type"] == "create" && action["status"] == "errored";
+    match actions.iter().find(errored) {
+        None => Ok(()),
+        Some(action) => {
+            let id = &action["id"];
+            let text = format!("droplet {droplet_id} could not be made: action {id} errored");
+            refused(text)
         }
     }
 }

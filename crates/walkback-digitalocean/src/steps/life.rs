@@ -14,13 +14,19 @@ use crate::client::{ApiError, Client};
 use crate::steps::{PROVIDER, on_account, refused};
 
 mod confirm;
+mod rebuild;
 mod remove;
+mod shelve;
 mod state;
 mod suspend;
 mod tag;
 
 pub use confirm::{ConfirmRemoval, ExportZones, FindUnknown};
+pub use rebuild::{
+    AwaitDroplets, ConfirmResumed, ConnectDroplets, RebuildDroplets, RemoveSnapshots,
+};
 pub use remove::{Remove, RemoveTags, Sweep};
+pub use shelve::{CheckShelving, ConfirmShelving, DestroyDroplets, SnapshotDroplets};
 pub use suspend::{Resume, Suspend};
 pub use tag::TagSuspended;
 
@@ -236,6 +242,22 @@ async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepErro
         return refused(format_args!("saga {id} has nothing in the account that is still wanted"));
     }
     Ok(things)
+}
+
+/// What is recorded of the site now. Nobody but this run may have changed it since it was read.
+async fn untouched(site: &str, read: &[Thing], attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
+    let now = things_of(site, attempt).await?;
+    for thing in &now {
+        let was = read.iter().find(|was| was.row.step_idx == thing.row.step_idx);
+        let by_us = thing.row.changed_by == Some(attempt.saga_id());
+        if !by_us && was.is_none_or(|was| was.row != thing.row) {
+            let (kind, id) = (thing.kind, &thing.id);
+            return refused(format_args!(
+                "{kind:?} `{id}` has been changed since the site was read: look at it first"
+            ));
+        }
+    }
+    Ok(now)
 }
 
 impl Step for ReadSite {

@@ -18,7 +18,7 @@ on_account! {
 }
 
 /// A droplet's takes minutes: looked for so many times less often than what takes seconds.
-const LOOKS: u32 = 5;
+pub(super) const LOOKS: u32 = 5;
 
 /// Of which droplet.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -153,6 +153,67 @@ impl OfDroplet {
         }
         Ok(taking)
     }
+
+    /// The run's snapshot; asks for one if it is not there and not under way.
+    pub(super) async fn take(
+        &self,
+        cloud: &Client,
+        attempt: &Attempt,
+    ) -> Result<Option<Snapshot>, StepError> {
+        let name = self.name(attempt);
+        // In this order: one that ends in between is found.
+        let taking = self.taking(cloud, attempt).await?;
+        if let Some(found) = self.find(cloud, &name).await?.pop() {
+            return Ok(Some(found));
+        }
+        if taking.under_way {
+            return Ok(None);
+        }
+        // Each attempt asks once for itself.
+        if taking.errored >= attempt.number() as usize {
+            let why = format!("the snapshot of droplet {} errored", self.droplet_id);
+            return Err(StepError::transient(why).clean());
+        }
+        let path = format!("/v2/droplets/{}/actions", self.droplet_id);
+        let body = json!({"type": "snapshot", "name": name});
+        match cloud.post::<Value>(&path, &body).await {
+            Err(error) if error.class() == Class::NotFound => {
+                refused(format_args!("droplet {} is gone", self.droplet_id))
+            }
+            Err(error) if error.class() != Class::Busy => Err(error.into()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Removes the run's snapshot.
+    pub(super) async fn undo(
+        &self,
+        cloud: &Client,
+        attempt: &Attempt,
+        known: Option<Snapshot>,
+    ) -> Result<(), StepError> {
+        let name = self.name(attempt);
+        let under_way = known.is_none() && self.taking(cloud, attempt).await?.under_way;
+        let found = self.find(cloud, &name).await?;
+        if found.is_empty() && under_way {
+            return Err(StepError::not_yet(cloud.look() * LOOKS));
+        }
+        undo(cloud, attempt, &name, (known, found)).await
+    }
+
+    /// Whether the run's snapshot is there.
+    pub(super) async fn probe(
+        &self,
+        cloud: &Client,
+        attempt: &Attempt,
+    ) -> Result<Probe<Snapshot>, StepError> {
+        let taking = self.taking(cloud, attempt).await?;
+        Ok(match self.find(cloud, &self.name(attempt)).await?.pop() {
+            Some(found) => Probe::Present(found),
+            None if taking.under_way => Probe::CannotTell,
+            None => Probe::Absent,
+        })
+    }
 }
 
 impl Step for SnapshotDroplet {
@@ -162,29 +223,8 @@ impl Step for SnapshotDroplet {
     type Output = Snapshot;
 
     async fn execute(&self, attempt: Attempt, of: OfDroplet) -> Result<Snapshot, StepError> {
-        let name = of.name(&attempt);
-        // In this order: one that ends in between is found.
-        let taking = of.taking(&self.cloud, &attempt).await?;
-        if let Some(found) = of.find(&self.cloud, &name).await?.pop() {
-            return Ok(found);
-        }
-        if taking.under_way {
-            return Err(StepError::not_yet(self.cloud.look() * LOOKS));
-        }
-        // Each attempt asks once for itself.
-        if taking.errored >= attempt.number() as usize {
-            let why = format!("the snapshot of droplet {} errored", of.droplet_id);
-            return Err(StepError::transient(why).clean());
-        }
-        let path = format!("/v2/droplets/{}/actions", of.droplet_id);
-        let body = json!({"type": "snapshot", "name": name});
-        match self.cloud.post::<Value>(&path, &body).await {
-            Err(error) if error.class() == Class::NotFound => {
-                refused(format_args!("droplet {} is gone", of.droplet_id))
-            }
-            Err(error) if error.class() != Class::Busy => Err(error.into()),
-            _ => Err(StepError::not_yet(self.cloud.look() * LOOKS)),
-        }
+        let taken = of.take(&self.cloud, &attempt).await?;
+        taken.ok_or_else(|| StepError::not_yet(self.cloud.look() * LOOKS))
     }
 
     async fn compensate(
@@ -193,23 +233,11 @@ impl Step for SnapshotDroplet {
         of: OfDroplet,
         effect: Effect<Snapshot>,
     ) -> Result<(), StepError> {
-        let (cloud, name) = (self.cloud.undoing(), of.name(&attempt));
-        let known = effect.known();
-        let under_way = known.is_none() && of.taking(&cloud, &attempt).await?.under_way;
-        let found = of.find(&cloud, &name).await?;
-        if found.is_empty() && under_way {
-            return Err(StepError::not_yet(cloud.look() * LOOKS));
-        }
-        undo(&cloud, &attempt, &name, (known, found)).await
+        of.undo(&self.cloud.undoing(), &attempt, effect.known()).await
     }
 
     async fn probe(&self, attempt: Attempt, of: OfDroplet) -> Result<Probe<Snapshot>, StepError> {
-        let taking = of.taking(&self.cloud, &attempt).await?;
-        Ok(match of.find(&self.cloud, &of.name(&attempt)).await?.pop() {
-            Some(found) => Probe::Present(found),
-            None if taking.under_way => Probe::CannotTell,
-            None => Probe::Absent,
-        })
+        of.probe(&self.cloud, &attempt).await
     }
 
     fn provisions(&self, snapshot: &Snapshot) -> Option<Provision> {

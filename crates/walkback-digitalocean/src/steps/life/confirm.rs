@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use walkback::{Attempt, Options, Step, StepError};
 
-use crate::steps::life::{Kind, Thing, Things, things_of};
+use crate::steps::life::shelve::Facts;
+use crate::steps::life::{Kind, Thing, Things, untouched};
 use crate::steps::named::text;
-use crate::steps::{on_account, refused};
+use crate::steps::on_account;
 
 on_account! {
     /// Names what hangs on the site's droplets, or is in its project, and is not the site's.
@@ -113,17 +114,11 @@ impl Step for ConfirmRemoval {
     type Output = Doomed;
 
     async fn execute(&self, attempt: Attempt, read: Read) -> Result<Doomed, StepError> {
-        let doomed = things_of(&read.site, &attempt).await?;
+        let doomed = untouched(&read.site, &read.things, &attempt).await?;
         let mut doomed_tags = vec![format!("saga:{}", read.site)];
         for thing in &doomed {
-            let was = read.things.iter().find(|was| was.row.step_idx == thing.row.step_idx);
-            let by_us = thing.row.changed_by == Some(attempt.saga_id());
-            if !by_us && was.is_none_or(|was| was.row != thing.row) {
-                let (kind, id) = (thing.kind, &thing.id);
-                return refused(format_args!(
-                    "{kind:?} `{id}` has been changed since the site was read: look at it first"
-                ));
-            }
+            let shelved = Facts::of_shelved(thing).into_iter().flat_map(|facts| facts.tags);
+            doomed_tags.extend(shelved.filter(|tag| tag.starts_with("saga")));
             if matches!(thing.kind, Kind::Droplet | Kind::Volume | Kind::Database) {
                 let found = thing.kind.find(&self.cloud, &thing.id).await?.unwrap_or_default();
                 let tags = found["tags"].as_array().into_iter().flatten();

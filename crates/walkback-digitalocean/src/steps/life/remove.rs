@@ -23,7 +23,7 @@ on_account! {
 }
 
 /// What holds a thing may take a quarter of an hour to go.
-const OPTIONS: Options = crate::steps::OPTIONS
+pub(super) const OPTIONS: Options = crate::steps::OPTIONS
     .retry(Retry::attempts(40).backoff(Duration::from_secs(2), Duration::from_mins(1)))
     .irreversible("what is removed is gone");
 
@@ -67,7 +67,12 @@ impl Step for Remove {
     }
 }
 
-async fn remove_one(cloud: &Client, thing: &Thing, all: &[Thing]) -> Result<(), StepError> {
+/// Removes a thing, or says that it is not gone yet; `all` are those that are removed with it.
+pub(super) async fn remove_one(
+    cloud: &Client,
+    thing: &Thing,
+    all: &[Thing],
+) -> Result<(), StepError> {
     let (kind, id) = (thing.kind, &thing.id);
     let path = kind.path(id);
     let later = || Err(StepError::not_yet(cloud.look()));

@@ -95,7 +95,12 @@ pub(super) async fn set(
 }
 
 /// Switches a droplet on or off; a shutdown may end without one, so that it is looked at.
-async fn power(cloud: &Client, id: &str, to: &Value, waited: Duration) -> Result<bool, ApiError> {
+pub(super) async fn power(
+    cloud: &Client,
+    id: &str,
+    to: &Value,
+    waited: Duration,
+) -> Result<bool, ApiError> {
     let Some(found) = Kind::Droplet.find(cloud, id).await? else { return Ok(true) };
     if found["status"] == to["status"] {
         return Ok(true);

@@ -1,0 +1,360 @@
+//! Shelving: droplets that are off are billed like those that run, so that they are destroyed, once a
+//! snapshot of each is there. Until it is made again the row of a droplet is that of its snapshot, with how
+//! the droplet was.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use walkback::desired::{Change, Identity, Replacement};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
+
+use crate::client::{ApiError, Client};
+use crate::steps::life::remove::remove_one;
+use crate::steps::life::{Kind, Thing, tag, untouched};
+use crate::steps::named::text;
+use crate::steps::snapshot::{LOOKS, OfDroplet, Snapshot};
+use crate::steps::{on_account, refused};
+
+on_account! {
+    /// Reads how the site's droplets are, and refuses what would be another one when it is made again.
+    CheckShelving;
+    /// Takes a snapshot of each droplet, and waits until all are there.
+    SnapshotDroplets;
+    /// The point of no return: every droplet is off, as it was, and kept in its snapshot.
+    ConfirmShelving;
+    /// Destroys the droplets of which there are snapshots.
+    DestroyDroplets;
+}
+
+/// The member of what is wanted of a shelved droplet that says how it was.
+pub(super) const SHELVED: &str = "shelved";
+
+/// What a droplet can be made with.
+pub(super) const FEATURES: [&str; 3] = ["backups", "ipv6", "monitoring"];
+
+/// How a droplet is made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// Its id, which another one has afterwards.
+    pub droplet_id: u64,
+    /// Its name.
+    pub droplet_name: String,
+    /// Where it is.
+    pub region: String,
+    /// Its size.
+    pub size: String,
+    /// Its private network.
+    pub vpc_uuid: String,
+    /// Its tags: by them firewalls and load balancers know it.
+    pub tags: BTreeSet<String>,
+    /// What it has of [`FEATURES`].
+    pub features: BTreeSet<String>,
+    /// The volumes on it.
+    pub volume_ids: BTreeSet<String>,
+    /// The site's reserved addresses that lead to it.
+    pub reserved_ips: BTreeSet<String>,
+}
+
+impl Facts {
+    /// How the droplet was that this thing is a snapshot of, if it is shelved.
+    pub(super) fn of_shelved(thing: &Thing) -> Option<Self> {
+        serde_json::from_value(thing.wanted().get(SHELVED)?.clone()).ok()
+    }
+
+    fn read(droplet: &Value, addresses: &[Value]) -> Self {
+        let texts = |member: &Value| {
+            let all = member.as_array().into_iter().flatten().filter_map(Value::as_str);
+            all.map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let (mut tags, mut features) = (texts(&droplet["tags"]), texts(&droplet["features"]));
+        tags.remove(tag::SUSPENDED);
+        features.retain(|feature| FEATURES.contains(&feature.as_str()));
+        let leads_here = |ip: &&Value| ip["droplet"]["id"] == droplet["id"];
+        Self {
+            droplet_id: droplet["id"].as_u64().unwrap_or_default(),
+            droplet_name: text(droplet, "name"),
+            region: text(&droplet["region"], "slug"),
+            size: text(droplet, "size_slug"),
+            vpc_uuid: text(droplet, "vpc_uuid"),
+            tags,
+            features,
+            volume_ids: texts(&droplet["volume_ids"]),
+            reserved_ips: addresses.iter().filter(leads_here).map(|ip| text(ip, "ip")).collect(),
+        }
+    }
+}
+
+/// How these droplets are, with what the account says of each; those that are gone are left out.
+async fn look(cloud: &Client, things: &[Thing]) -> Result<Vec<(Facts, Value)>, ApiError> {
+    let of = |kind: Kind| things.iter().filter(move |thing| thing.kind == kind);
+    let mut addresses = Vec::new();
+    for thing in of(Kind::ReservedIp) {
+        addresses.extend(Kind::ReservedIp.find(cloud, &thing.id).await?);
+    }
+    let mut droplets = Vec::new();
+    for thing in of(Kind::Droplet) {
+        if let Some(droplet) = Kind::Droplet.find(cloud, &thing.id).await? {
+            droplets.push((Facts::read(&droplet, &addresses), droplet));
+        }
+    }
+    Ok(droplets)
+}
+
+/// What the site has.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Site {
+    /// As it was read.
+    pub things: Vec<Thing>,
+}
+
+/// What is shelved.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Shelving {
+    /// How each droplet was.
+    pub shelving: Vec<Facts>,
+}
+
+/// What knows this droplet by its id or its own address, both of which it loses.
+async fn ties(cloud: &Client, things: &[Thing], droplet: &Value) -> Result<Vec<String>, ApiError> {
+    let id = &droplet["id"];
+    let networks = [&droplet["networks"]["v4"], &droplet["networks"]["v6"]];
+    let own = networks.into_iter().filter_map(Value::as_array).flatten();
+    let own: Vec<&Value> = own.map(|address| &address["ip_address"]).collect();
+    let mut ties = Vec::new();
+    for thing in things {
+        let has = |list: &Value| list.as_array().is_some_and(|ids| ids.contains(id));
+        let name = thing.name.as_deref().unwrap_or(&thing.id);
+        match thing.kind {
+            Kind::Firewall if has(&thing.state["droplet_ids"]) => {
+                ties.push(format!("firewall `{name}` knows droplet {id} by its id"));
+            }
+            Kind::LoadBalancer => {
+                let found = thing.kind.find(cloud, &thing.id).await?.unwrap_or_default();
+                if text(&found, "tag").is_empty() && has(&found["droplet_ids"]) {
+                    ties.push(format!("load balancer `{name}` knows droplet {id} by its id"));
+                }
+            }
+            Kind::Database => {
+                let by_id = json!({"type": "droplet", "value": id.to_string()});
+                if thing.state["rules"].as_array().is_some_and(|rules| rules.contains(&by_id)) {
+                    ties.push(format!("database `{name}` trusts droplet {id} by its id"));
+                }
+            }
+            Kind::DomainRecord if own.contains(&&thing.state["data"]) => {
+                let data = text(&thing.state, "data");
+                ties.push(format!("record `{name}` points to {data}, droplet {id}'s own address"));
+            }
+            _ => {}
+        }
+    }
+    Ok(ties)
+}
+
+impl Step for CheckShelving {
+    const NAME: &'static str = "check_shelving";
+    const OPTIONS: Options = crate::steps::OPTIONS.read_only();
+    type Input = Site;
+    type Output = Shelving;
+
+    async fn execute(&self, _: Attempt, site: Site) -> Result<Shelving, StepError> {
+        let droplets = look(&self.cloud, &site.things).await?;
+        let mut mistakes = Vec::new();
+        for (_, droplet) in &droplets {
+            mistakes.extend(ties(&self.cloud, &site.things, droplet).await?);
+        }
+        if !mistakes.is_empty() {
+            return refused(format_args!(
+                "{}: a droplet that is made again has another id and another address; expected tags and \
+                 reserved addresses",
+                mistakes.join("; ")
+            ));
+        }
+        Ok(Shelving { shelving: droplets.into_iter().map(|(facts, _)| facts).collect() })
+    }
+}
+
+/// A droplet and its snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct OnShelf {
+    /// How the droplet was.
+    pub facts: Facts,
+    /// What is kept of it.
+    pub snapshot: Snapshot,
+}
+
+/// What is kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Shelf {
+    /// Of each droplet.
+    pub shelved: Vec<OnShelf>,
+}
+
+impl Shelving {
+    fn droplets(&self) -> impl Iterator<Item = (&Facts, OfDroplet)> {
+        self.shelving.iter().map(|facts| (facts, OfDroplet { droplet_id: facts.droplet_id }))
+    }
+}
+
+impl Step for SnapshotDroplets {
+    const NAME: &'static str = "snapshot_droplets";
+    const OPTIONS: Options = crate::steps::OPTIONS;
+    type Input = Shelving;
+    type Output = Shelf;
+
+    async fn execute(&self, attempt: Attempt, of: Shelving) -> Result<Shelf, StepError> {
+        let mut shelved = Vec::new();
+        for (facts, droplet) in of.droplets() {
+            // Whatever goes wrong with one, those of the others may be under way.
+            let taken = droplet.take(&self.cloud, &attempt).await.map_err(StepError::unknown)?;
+            shelved.extend(taken.map(|snapshot| OnShelf { facts: facts.clone(), snapshot }));
+        }
+        if shelved.len() < of.shelving.len() {
+            return Err(StepError::not_yet(self.cloud.look() * LOOKS));
+        }
+        Ok(Shelf { shelved })
+    }
+
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        of: Shelving,
+        effect: Effect<Shelf>,
+    ) -> Result<(), StepError> {
+        let cloud = self.cloud.undoing();
+        let known = effect.known().map(|shelf| shelf.shelved);
+        for (facts, droplet) in of.droplets() {
+            let mine = |one: &&OnShelf| one.facts == *facts;
+            let snapshot = known.iter().flatten().find(mine).map(|one| one.snapshot.clone());
+            droplet.undo(&cloud, &attempt, snapshot).await?;
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, attempt: Attempt, of: Shelving) -> Result<Probe<Shelf>, StepError> {
+        let (mut shelved, mut all) = (Vec::new(), Probe::Absent);
+        for (facts, droplet) in of.droplets() {
+            match droplet.probe(&self.cloud, &attempt).await? {
+                Probe::Present(snapshot) => {
+                    shelved.push(OnShelf { facts: facts.clone(), snapshot });
+                }
+                Probe::CannotTell => all = Probe::CannotTell,
+                Probe::Absent => {}
+            }
+        }
+        Ok(if shelved.len() == of.shelving.len() { Probe::Present(Shelf { shelved }) } else { all })
+    }
+}
+
+/// What is to be destroyed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Kept {
+    /// The id of the saga that provisioned the site.
+    pub site: String,
+    /// What it had when it was read.
+    pub things: Vec<Thing>,
+    /// Its droplets, and their snapshots.
+    pub shelved: Vec<OnShelf>,
+}
+
+/// What is destroyed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Leaving {
+    /// The droplets, as their records are now.
+    pub leaving: Vec<Thing>,
+}
+
+impl Step for ConfirmShelving {
+    const NAME: &'static str = "confirm_shelving";
+    const OPTIONS: Options = crate::steps::OPTIONS.read_only().pivot();
+    type Input = Kept;
+    type Output = Leaving;
+
+    async fn execute(&self, attempt: Attempt, kept: Kept) -> Result<Leaving, StepError> {
+        let now = untouched(&kept.site, &kept.things, &attempt).await?;
+        let droplets = look(&self.cloud, &now).await?;
+        for OnShelf { facts, snapshot } in &kept.shelved {
+            let id = facts.droplet_id;
+            let found = droplets.iter().find(|(now, _)| now.droplet_id == id);
+            if found.is_none_or(|(now, found)| now != facts || found["status"] != "off") {
+                return refused(format_args!(
+                    "droplet {id} is not off and as it was when the site was read: look at it first"
+                ));
+            }
+            if Kind::Snapshot.find(&self.cloud, &snapshot.snapshot_id).await?.is_none() {
+                let name = &snapshot.snapshot_name;
+                return refused(format_args!("snapshot `{name}` of droplet {id} is gone"));
+            }
+        }
+        let is_shelved = |thing: &Thing| {
+            let mut ids = kept.shelved.iter().map(|one| one.facts.droplet_id.to_string());
+            thing.kind == Kind::Droplet && ids.any(|id| id == thing.id)
+        };
+        Ok(Leaving { leaving: now.into_iter().filter(is_shelved).collect() })
+    }
+}
+
+/// What is destroyed, and what stays.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Doomed {
+    /// The droplets.
+    pub leaving: Vec<Thing>,
+    /// Their snapshots.
+    pub shelved: Vec<OnShelf>,
+}
+
+/// What has become of the records.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Replaced {
+    /// The snapshots stand for the droplets.
+    pub replaced: Vec<Change>,
+}
+
+impl Step for DestroyDroplets {
+    const NAME: &'static str = "destroy_droplets";
+    const OPTIONS: Options = super::remove::OPTIONS;
+    type Input = Doomed;
+    type Output = Replaced;
+
+    async fn execute(&self, _: Attempt, of: Doomed) -> Result<Replaced, StepError> {
+        let cloud = self.cloud.undoing();
+        let (mut replaced, mut failed) = (Vec::new(), None);
+        for OnShelf { facts, snapshot } in of.shelved {
+            let id = facts.droplet_id.to_string();
+            let Some(thing) = of.leaving.iter().find(|thing| thing.id == id) else {
+                return refused(format_args!("droplet {id} is not among what is destroyed"));
+            };
+            let mut wanted = thing.wanted();
+            wanted[SHELVED] = serde_json::to_value(&facts).map_err(StepError::permanent)?;
+            let stands = Identity {
+                kind: Kind::Snapshot.one().to_owned(),
+                external_id: snapshot.snapshot_id,
+                name: Some(snapshot.snapshot_name),
+                region: Some(facts.region),
+            };
+            replaced.push(thing.is_replaced(stands, &wanted)?);
+            // The others go meanwhile.
+            failed = remove_one(&cloud, thing, &[]).await.err().or(failed);
+        }
+        failed.map_or(Ok(Replaced { replaced }), Err)
+    }
+
+    fn changes(&self, output: &Replaced) -> Vec<Change> {
+        output.replaced.clone()
+    }
+}
+
+impl Thing {
+    /// The change after which another thing is there in its place, of which this is wanted.
+    pub(super) fn is_replaced(&self, by: Identity, wanted: &Value) -> Result<Change, StepError> {
+        let from = Identity {
+            kind: self.kind.one().to_owned(),
+            external_id: self.id.clone(),
+            name: self.name.clone(),
+            region: by.region.clone(),
+        };
+        let replaced = Some(Replacement { from, to: by });
+        Ok(Change { replaced, ..self.becomes(wanted)? })
+    }
+}
