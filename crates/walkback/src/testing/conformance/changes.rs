@@ -113,7 +113,11 @@ fn snapshot(row: &Provisioned) -> Change {
 }
 
 pub(super) async fn another_thing_may_stand_for_what_was_made(store: Under) {
+    let (mut other, claim) = owned(&*store, spec()).await;
+    applied(&*store, &claim, makes(&mut other.run, &claim, 0, "w")).await;
     let two = changing(&*store, snapshot).await;
+    let others = must(store.provisioned(Some(claim.saga())).await).remove(0);
+    assert_eq!((others.what, others.spec_version), (made("w"), 1));
     let row = two.row(&*store).await;
     assert_eq!((&*row.what.kind, &*row.what.external_id), ("snapshot", "s"));
     assert_eq!((row.what.name.as_deref(), &*row.what.provider), (Some("of-v"), "cloud"));
