@@ -39,7 +39,7 @@ pub use domain::{CreateRecord, EnsureDomain};
 pub use droplet::{AwaitDroplet, CreateDroplet};
 pub use firewall::CreateFirewall;
 pub use life::{
-    AwaitDroplets, CheckShelving, ConfirmRemoval, ConfirmResumed, ConfirmShelving, ConnectDroplets,
+    AwaitDroplets, CheckShelving, ConfirmRebuilt, ConfirmRemoval, ConfirmShelving, ConnectDroplets,
     DestroyDroplets, ExportZones, FindUnknown, ReadSite, RebuildDroplets, Remove, RemoveSnapshots,
     RemoveTags, Resume, SnapshotDroplets, Suspend, Sweep, TagSuspended,
 };
@@ -126,7 +126,7 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(RebuildDroplets::new(cloud))
         .step(AwaitDroplets::new(cloud))
         .step(ConnectDroplets::new(cloud))
-        .step(ConfirmResumed::new(cloud))
+        .step(ConfirmRebuilt::new(cloud))
         .step(RemoveSnapshots::new(cloud))
         .step(FindUnknown::new(cloud))
         .step(ExportZones::new(cloud))
@@ -166,6 +166,20 @@ fn named_thing(kind: &str, id: &str, name: &str) -> Option<Provision> {
 fn thing(kind: &str, id: &str, name: &str, spec: &Value) -> Option<Provision> {
     let made = Provision::new(PROVIDER, kind, id, Json::of(spec).ok()?);
     Some(Provision { name: Some(name.to_owned()), ..made })
+}
+
+/// What went wrong with one of several things, when something was done for another before.
+fn after_others(error: StepError) -> StepError {
+    let error = if error.is_permanent() { error } else { StepError::transient(error) };
+    error.unknown()
+}
+
+/// What went wrong with some of several things: what may pass by itself comes first, so that nothing is given up
+/// while another one is under way.
+fn all_of(failed: Vec<StepError>) -> Result<(), StepError> {
+    let (for_good, passing): (Vec<_>, Vec<_>) =
+        failed.into_iter().partition(StepError::is_permanent);
+    passing.into_iter().chain(for_good).next().map_or(Ok(()), Err)
 }
 
 /// Nothing was done, and trying again would not help.

@@ -174,7 +174,7 @@ async fn whole_life(judged: Judged) {
     assert!(found.survey.found.len() > 10 && found.not_allowed.is_empty(), "{found:?}");
     done(&engine, "resume_service", &json!({ "site": site })).await;
     done(&engine, "suspend", &json!({"site": site, "shelve": true})).await;
-    done(&engine, "resume_service", &json!({ "site": site })).await;
+    done(&engine, "resume_service", &json!({"site": site, "unshelve": true})).await;
     let rows = engine.list_provisioned(Some(site)).await.unwrap();
     let id =
         |kind: &str| rows.iter().find(|row| row.what.kind == kind).map(|row| &row.what.external_id);

@@ -8,5 +8,7 @@ mod inventory;
 mod life;
 #[path = "sites/provision.rs"]
 mod provision;
+#[path = "sites/shelving.rs"]
+mod shelving;
 #[path = "sites/stage.rs"]
 mod stage;

@@ -115,7 +115,7 @@ pub struct Change {
     /// What is wanted after; nothing, if the thing is gone.
     #[schemars(with = "Option<serde_json::Value>")]
     pub after: Option<Json>,
-    /// Which thing the row is after, if it is another.
+    /// Which thing the row is after, if it is another; what is gone is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Replacement>,
 }
@@ -233,11 +233,13 @@ impl Provisioned {
         self.spec_version += 1;
         self.changed_by = Some(by);
         match &change.after {
-            Some(spec) => self.what.spec = spec.clone(),
+            Some(spec) => {
+                self.what.spec = spec.clone();
+                if let Some(replaced) = &change.replaced {
+                    self.what.identify(&replaced.to);
+                }
+            }
             None => self.closed_at = Some(at),
-        }
-        if let Some(replaced) = &change.replaced {
-            self.what.identify(&replaced.to);
         }
     }
 

@@ -84,6 +84,11 @@ impl StepError {
         self
     }
 
+    /// Whether trying again would not help.
+    pub fn is_permanent(&self) -> bool {
+        self.kind == Kind::Failed(Class::Permanent)
+    }
+
     /// The far side asked us to wait so long.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

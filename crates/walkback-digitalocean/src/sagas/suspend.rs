@@ -29,6 +29,9 @@ pub struct Suspend {
 pub struct ResumeService {
     /// The id of the saga that provisioned it.
     pub site: String,
+    /// Whether its droplets, of which there are snapshots, are made again.
+    #[serde(default)]
+    pub unshelve: bool,
 }
 
 /// One step for all things of a kind.
@@ -75,11 +78,16 @@ impl Saga for ResumeService {
     const KIND: &'static str = "resume_service";
 
     fn steps(&self) -> Steps {
-        Steps::new()
-            .then(read_site())
-            .then("rebuild_droplets")
-            .then("await_droplets")
-            .then("connect_droplets")
+        let mut steps = Steps::new().then(read_site().with("unshelve", self.unshelve));
+        if self.unshelve {
+            // Visitors come only to what will stay.
+            steps = steps
+                .then("rebuild_droplets")
+                .then("await_droplets")
+                .then("connect_droplets")
+                .then("confirm_rebuilt");
+        }
+        let steps = steps
             .then_all([
                 all("resume", "firewalls", "firewall"),
                 all("resume", "droplets", "droplet"),
@@ -87,8 +95,7 @@ impl Saga for ResumeService {
                 all("resume", "apps", "app"),
             ])
             .then(all("resume", "domain_records", "domain_record"))
-            .then(StepRef::new("tag_suspended").with("suspended", false))
-            .then("confirm_resumed")
-            .then("remove_snapshots")
+            .then(StepRef::new("tag_suspended").with("suspended", false));
+        if self.unshelve { steps.then("remove_snapshots") } else { steps }
     }
 }

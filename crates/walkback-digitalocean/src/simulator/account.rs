@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::client::Method;
 use crate::simulator::call::{Call, Said, not_found};
-use crate::simulator::{Settings, catalogue};
+use crate::simulator::world::World;
+use crate::simulator::{Settings, catalogue, snapshots};
 
-pub(super) fn answer(call: &Call<'_>, settings: &Settings) -> Said {
+pub(super) fn answer(world: &World, call: &Call<'_>, settings: &Settings) -> Said {
     let body = match (call.method, call.at.as_slice()) {
         (Method::Get, ["account"]) => json!({"account": {
             "droplet_limit": settings.droplet_limit, "floating_ip_limit": 50, "volume_limit": 100,
@@ -19,10 +20,8 @@ pub(super) fn answer(call: &Call<'_>, settings: &Settings) -> Said {
         (Method::Get, ["sizes"]) => call.page("sizes", catalogue::sizes()),
         (Method::Get, ["images"]) => call.page("images", catalogue::images()),
         (Method::Get, ["images", named]) => {
-            let image = catalogue::image(&json!(named));
-            if image.is_null() {
-                return Err(not_found());
-            }
+            let known = Some(catalogue::image(&json!(named))).filter(|image| !image.is_null());
+            let image = known.or_else(|| snapshots::image(world, named)).ok_or_else(not_found)?;
             json!({ "image": image })
         }
         _ => return Err(not_found()),

@@ -129,25 +129,14 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
 
 /// The image that the call names: one of the catalogue, or a droplet's snapshot in this region.
 fn image(world: &World, call: &Call<'_>, region: &str) -> Result<Value, Refusal> {
-    let invalid = || unprocessable("You specified an invalid image for Droplet creation.");
     let named = &call.body["image"];
-    let known = catalogue::image(named);
-    if !known.is_null() {
-        return Ok(known);
-    }
+    let known = Some(catalogue::image(named)).filter(|image| !image.is_null());
     let id = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
-    let snapshot = world.get("snapshots", &id).ok_or_else(invalid)?;
-    let here = snapshot["regions"].as_array().is_some_and(|all| all.contains(&json!(region)));
-    if snapshot["resource_type"] != "droplet" || !here {
-        return Err(invalid());
-    }
-    Ok(json!({
-        "id": id.parse::<u64>().ok(), "name": snapshot["name"], "type": "snapshot",
-        "distribution": "Ubuntu", "slug": null, "public": false, "regions": snapshot["regions"],
-        "created_at": snapshot["created_at"], "min_disk_size": snapshot["min_disk_size"],
-        "size_gigabytes": snapshot["size_gigabytes"], "description": "", "tags": [],
-        "status": "available", "error_message": ""
-    }))
+    let found = known.or_else(|| snapshots::image(world, &id));
+    let here =
+        |image: &Value| image["regions"].as_array().is_some_and(|all| all.contains(&json!(region)));
+    let invalid = "You specified an invalid image for Droplet creation.";
+    found.filter(here).ok_or_else(|| unprocessable(invalid))
 }
 
 /// What a droplet is made with must be there.

@@ -15,7 +15,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
     let Some((first, rest)) = call.at.split_first() else { return Err(not_found()) };
     match *first {
         "account" if rest.first() == Some(&"keys") => keys::answer(world, call, &rest[1..]),
-        "account" | "regions" | "sizes" | "images" => account::answer(call, settings),
+        "account" | "regions" | "sizes" | "images" => account::answer(world, call, settings),
         "actions" => actions(world, call, rest),
         "apps" => apps::answer(world, call, rest),
         "cdn" if rest.first() == Some(&"endpoints") => spaces::endpoints(world, call, &rest[1..]),

@@ -24,6 +24,18 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
     }
 }
 
+/// A droplet's snapshot as the image that it is.
+pub(super) fn image(world: &World, id: &str) -> Option<Value> {
+    let snapshot = world.get("snapshots", id).filter(|one| one["resource_type"] == "droplet")?;
+    Some(json!({
+        "id": id.parse::<u64>().ok(), "name": snapshot["name"], "type": "snapshot",
+        "distribution": "Ubuntu", "slug": null, "public": false, "regions": snapshot["regions"],
+        "created_at": snapshot["created_at"], "min_disk_size": snapshot["min_disk_size"],
+        "size_gigabytes": snapshot["size_gigabytes"], "description": "", "tags": [],
+        "status": "available", "error_message": ""
+    }))
+}
+
 /// Those of a thing, as its own list shows them.
 pub(super) fn of(world: &World, call: &Call<'_>, id: &str) -> Value {
     let mut own = world.listed("snapshots", call);

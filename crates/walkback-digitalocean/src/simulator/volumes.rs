@@ -137,7 +137,10 @@ pub(super) fn attach(world: &mut World, volume: &str, droplet: &str) {
     let id: Value = droplet.parse::<u64>().map_or(Value::Null, |id| json!(id));
     world.change("volumes", volume, |volume| volume["droplet_ids"] = json!([id]));
     world.change("droplets", droplet, |droplet| {
-        droplet["volume_ids"].as_array_mut().into_iter().for_each(|ids| ids.push(json!(volume)));
+        let ids = droplet["volume_ids"].as_array_mut();
+        if let Some(ids) = ids.filter(|ids| !ids.contains(&json!(volume))) {
+            ids.push(json!(volume));
+        }
     });
 }
 

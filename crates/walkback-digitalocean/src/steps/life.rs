@@ -23,7 +23,7 @@ mod tag;
 
 pub use confirm::{ConfirmRemoval, ExportZones, FindUnknown};
 pub use rebuild::{
-    AwaitDroplets, ConfirmResumed, ConnectDroplets, RebuildDroplets, RemoveSnapshots,
+    AwaitDroplets, ConfirmRebuilt, ConnectDroplets, RebuildDroplets, RemoveSnapshots,
 };
 pub use remove::{Remove, RemoveTags, Sweep};
 pub use shelve::{CheckShelving, ConfirmShelving, DestroyDroplets, SnapshotDroplets};
@@ -178,9 +178,25 @@ pub struct Wanted {
     /// Volumes.
     #[serde(default)]
     pub keep_volumes: Vec<String>,
+    /// Whether shelved droplets are made again, where that has to be said.
+    #[serde(default)]
+    pub unshelve: Option<bool>,
 }
 
 impl Wanted {
+    /// Without its droplets a site is not resumed.
+    fn must_say_so(&self, things: &[Thing]) -> Result<(), StepError> {
+        for thing in things {
+            if self.unshelve == Some(false) && shelve::Facts::of_shelved(thing)?.is_some() {
+                return refused(format_args!(
+                    "the site is shelved: droplet `{}` is a snapshot; expected `\"unshelve\": true`",
+                    thing.name.as_deref().unwrap_or(&thing.id)
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// All that is to be kept must be the site's; whatever is not is named at once.
     fn must_be_in(&self, things: &[Thing]) -> Result<(), StepError> {
         let droplets = self.keep_droplets.iter().map(|id| (Kind::Droplet, id.to_string()));
@@ -269,6 +285,7 @@ impl Step for ReadSite {
     async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Things, StepError> {
         let mut things = things_of(&wanted.site, &attempt).await?;
         wanted.must_be_in(&things)?;
+        wanted.must_say_so(&things)?;
         for thing in &mut things {
             thing.state = state::read(&self.cloud, thing).await?;
         }

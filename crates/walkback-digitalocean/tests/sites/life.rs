@@ -4,47 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use walkback::describe::SagaView;
 use walkback::engine::{Asked, Enlistment, Operation};
 use walkback::worker::Until;
-use walkback::{Order, SagaId, Status};
+use walkback::{Order, Status};
 
-use crate::stage::Stage;
-
-/// A site, and the account on which it is.
-struct Site {
-    stage: Stage,
-    id: SagaId,
-}
-
-impl Site {
-    async fn new() -> Self {
-        let stage = Stage::new();
-        let id = stage.provision().await.id;
-        Self { stage, id }
-    }
-
-    fn order(&self, more: &Value) -> Value {
-        let mut order = json!({ "site": self.id });
-        for (name, value) in more.as_object().into_iter().flatten() {
-            order[name] = value.clone();
-        }
-        order
-    }
-
-    /// Runs a saga for it until that waits for somebody or is at rest.
-    async fn run(&self, kind: &str, more: Value) -> SagaView {
-        self.stage.run(kind, &self.order(&more)).await
-    }
-
-    fn droplet(&self) -> Value {
-        self.stage.cloud.things()["droplets"][0].clone()
-    }
-
-    fn is_open(&self) -> bool {
-        self.stage.cloud.things()["firewalls"][0]["inbound_rules"] != json!([])
-    }
-}
+use crate::stage::{Site, Stage};
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_before_the_approval_switches_the_site_on_again() {
@@ -122,117 +86,6 @@ async fn what_is_not_the_sites_is_named_stays_and_holds_its_project() {
     let saga = stage.ask(leaving, Operation::Retry { step: None }).await;
     assert_eq!(saga.status, Status::Completed);
     assert_eq!((stage.count("volumes"), stage.count("projects")), (1, 1));
-}
-
-/// What is in the account of these kinds, by name.
-fn names(stage: &Stage, kind: &str) -> Vec<String> {
-    let things = stage.cloud.things().remove(kind).unwrap_or_default();
-    things.iter().map(|thing| thing["name"].as_str().unwrap().to_owned()).collect()
-}
-
-/// What the records say the site's droplet is: its kind, and its id there.
-async fn recorded(site: &Site) -> (String, String) {
-    let rows = site.stage.engine.list_provisioned(Some(site.id)).await.unwrap();
-    let is_it = |row: &walkback::desired::Provisioned| {
-        row.closed_at.is_none() && matches!(&*row.what.kind, "droplet" | "snapshot")
-    };
-    let mut rows = rows.into_iter().filter(is_it);
-    let row = rows.next().unwrap();
-    assert!(rows.next().is_none());
-    (row.what.kind, row.what.external_id)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shelved_site_costs_no_droplet_and_is_as_before_when_it_is_resumed() {
-    let site = Site::new().await;
-    let stage = &site.stage;
-    let before = site.droplet();
-    let shelved = site.run("suspend", json!({"shelve": true})).await;
-    assert_eq!(shelved.status, Status::Completed, "{shelved:#?}");
-    assert_eq!((stage.count("droplets"), stage.count("snapshots")), (0, 1));
-    let snapshot = stage.cloud.things()["snapshots"][0]["id"].as_str().unwrap().to_owned();
-    assert_eq!(recorded(&site).await, ("snapshot".to_owned(), snapshot));
-    // Shelved it stays, whoever suspends it again.
-    assert_eq!(site.run("suspend", json!({"shelve": true})).await.status, Status::Completed);
-    assert_eq!((stage.count("droplets"), stage.count("snapshots")), (0, 1));
-    let resumed = site.run("resume_service", json!({})).await;
-    assert_eq!(resumed.status, Status::Completed, "{resumed:#?}");
-    assert_eq!((stage.count("droplets"), stage.count("snapshots")), (1, 0));
-    let after = site.droplet();
-    assert_eq!(recorded(&site).await, ("droplet".to_owned(), after["id"].to_string()));
-    for same in ["name", "size_slug", "vpc_uuid", "features", "volume_ids", "status"] {
-        assert_eq!(after[same], before[same], "{same}");
-    }
-    let tags = |droplet: &Value| droplet["tags"].as_array().unwrap().clone();
-    assert!(tags(&before).iter().all(|tag| tags(&after).contains(tag)), "{after:#?}");
-    let ips: Vec<Value> = stage.client.list("/v2/reserved_ips", "reserved_ips").await.unwrap();
-    assert_eq!(ips[0]["droplet"]["id"], after["id"]);
-    assert!(site.is_open());
-    // And it can be removed like any other.
-    let leaving = site.run("offboard", json!({"grace": "0s"})).await.id;
-    let removed = stage.ask(leaving, Operation::Approve { step: None }).await;
-    assert_eq!(removed.status, Status::Completed, "{removed:#?}");
-    for kind in ["droplets", "snapshots", "volumes", "tags", "reserved_ips"] {
-        assert_eq!(stage.count(kind), 0, "{kind}: {:#?}", stage.cloud.things().get(kind));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shelved_site_is_removed_with_its_snapshots_and_tags() {
-    let site = Site::new().await;
-    let stage = &site.stage;
-    assert_eq!(site.run("suspend", json!({"shelve": true})).await.status, Status::Completed);
-    let leaving = site.run("offboard", json!({"grace": "0s"})).await.id;
-    let removed = stage.ask(leaving, Operation::Approve { step: None }).await;
-    assert_eq!(removed.status, Status::Completed, "{removed:#?}");
-    for kind in ["droplets", "snapshots", "volumes", "tags", "reserved_ips", "projects"] {
-        let own = usize::from(kind == "projects");
-        assert_eq!(stage.count(kind), own, "{kind}: {:#?}", stage.cloud.things().get(kind));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_knows_a_droplet_by_its_id_keeps_it_from_being_shelved() {
-    let site = Site::new().await;
-    let stage = &site.stage;
-    let droplet = site.droplet();
-    let firewall = stage.cloud.things()["firewalls"][0].clone();
-    let mut document = json!({ "droplet_ids": [droplet["id"]] });
-    for member in ["name", "inbound_rules", "outbound_rules", "tags"] {
-        document[member] = firewall[member].clone();
-    }
-    let path = format!("/v2/firewalls/{}", firewall["id"].as_str().unwrap());
-    stage.client.put::<Value>(&path, &document).await.unwrap();
-    let saga = site.run("suspend", json!({"shelve": true})).await;
-    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
-    let error = saga.steps.unwrap()[1].error.clone().unwrap();
-    let said = format!("knows droplet {} by its id", droplet["id"]);
-    assert!(error.contains(&said) && error.contains("expected tags"), "{error}");
-    assert_eq!(site.droplet()["status"], "active");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_droplet_that_somebody_switches_on_again_is_not_destroyed() {
-    let site = Site::new().await;
-    let stage = &site.stage;
-    let order = Order::kind("suspend").input(site.order(&json!({"shelve": true})).to_string());
-    let id = stage.engine.start_saga(order).await.unwrap().id;
-    let meddle = async {
-        // While the snapshot is being taken.
-        while site.droplet()["status"] != "off" {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        let on = format!("/v2/droplets/{}/actions", site.droplet()["id"]);
-        while stage.client.post::<Value>(&on, &json!({"type": "power_on"})).await.is_err() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    };
-    let (worked, ()) = tokio::join!(stage.engine.work_until_idle(), meddle);
-    worked.unwrap();
-    let saga = stage.settle(id).await;
-    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
-    assert_eq!((site.droplet()["status"].as_str(), site.is_open()), (Some("active"), true));
-    assert_eq!(names(stage, "snapshots"), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

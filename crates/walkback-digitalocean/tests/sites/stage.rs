@@ -41,10 +41,16 @@ impl Stage {
 
     /// Provisions a site.
     pub(crate) async fn provision(&self) -> SagaView {
-        let order = json!({
+        self.provision_with(&json!({})).await
+    }
+
+    /// The same with an order that says more.
+    pub(crate) async fn provision_with(&self, more: &Value) -> SagaView {
+        let mut order = json!({
             "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 10,
             "domain": "shop.example.com"
         });
+        add(&mut order, more);
         self.run("provision", &order).await
     }
 
@@ -66,5 +72,49 @@ impl Stage {
     /// How many things there are of this kind.
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.cloud.things().get(kind).map_or(0, Vec::len)
+    }
+}
+
+/// A site, and the account on which it is.
+pub(crate) struct Site {
+    pub(crate) stage: Stage,
+    pub(crate) id: SagaId,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::with(&json!({})).await
+    }
+
+    /// One whose order says more.
+    pub(crate) async fn with(more: &Value) -> Self {
+        let stage = Stage::new();
+        let id = stage.provision_with(more).await.id;
+        Self { stage, id }
+    }
+
+    pub(crate) fn order(&self, more: &Value) -> Value {
+        let mut order = json!({ "site": self.id });
+        add(&mut order, more);
+        order
+    }
+
+    /// Runs a saga for it until that waits for somebody or is at rest.
+    pub(crate) async fn run(&self, kind: &str, more: Value) -> SagaView {
+        self.stage.run(kind, &self.order(&more)).await
+    }
+
+    pub(crate) fn droplet(&self) -> Value {
+        self.stage.cloud.things()["droplets"][0].clone()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage.cloud.things()["firewalls"][0]["inbound_rules"] != json!([])
+    }
+}
+
+fn add(order: &mut Value, more: &Value) {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        order[name] = value.clone();
     }
 }

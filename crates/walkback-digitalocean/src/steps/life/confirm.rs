@@ -117,7 +117,7 @@ impl Step for ConfirmRemoval {
         let doomed = untouched(&read.site, &read.things, &attempt).await?;
         let mut doomed_tags = vec![format!("saga:{}", read.site)];
         for thing in &doomed {
-            let shelved = Facts::of_shelved(thing).into_iter().flat_map(|facts| facts.tags);
+            let shelved = Facts::of_shelved(thing)?.into_iter().flat_map(|facts| facts.tags);
             doomed_tags.extend(shelved.filter(|tag| tag.starts_with("saga")));
             if matches!(thing.kind, Kind::Droplet | Kind::Volume | Kind::Database) {
                 let found = thing.kind.find(&self.cloud, &thing.id).await?.unwrap_or_default();

@@ -16,7 +16,8 @@ use crate::steps::project::Assigned;
 use crate::steps::reserved_ip::Assignment;
 use crate::steps::volume::Attachment;
 use crate::steps::{
-    AssignIp, AssignProject, AttachVolume, absent_for_sure, on_account, refused, remove, remove_tag,
+    AssignIp, AssignProject, AttachVolume, absent_for_sure, after_others, all_of, on_account,
+    refused, remove, remove_tag,
 };
 
 on_account! {
@@ -27,7 +28,7 @@ on_account! {
     /// Gives the droplets their volumes and addresses, and their place in the site's project.
     ConnectDroplets;
     /// The point of no return: the droplets are there, and their snapshots are not needed any more.
-    ConfirmResumed;
+    ConfirmRebuilt;
     /// Removes the snapshots of which droplets were made.
     RemoveSnapshots;
 }
@@ -41,9 +42,12 @@ pub struct Site {
 
 impl Site {
     /// The snapshots, and how the droplet of each was.
-    fn shelved(&self) -> impl Iterator<Item = (&Thing, Facts)> {
-        let snapshots = self.things.iter().filter(|thing| thing.kind == Kind::Snapshot);
-        snapshots.filter_map(|thing| Some((thing, Facts::of_shelved(thing)?)))
+    fn shelved(&self) -> Result<Vec<(&Thing, Facts)>, StepError> {
+        let mut shelved = Vec::new();
+        for thing in self.things.iter().filter(|thing| thing.kind == Kind::Snapshot) {
+            shelved.extend(Facts::of_shelved(thing)?.map(|facts| (thing, facts)));
+        }
+        Ok(shelved)
     }
 }
 
@@ -102,6 +106,11 @@ fn of_snapshot<'a>(made: &'a [Value], snapshot: &Thing) -> Option<&'a Value> {
     made.iter().find(|droplet| droplet["image"]["id"] == image)
 }
 
+/// Whether the tag is that of the step which made what carries it.
+fn is_of_a_step(tag: &str) -> bool {
+    tag.starts_with("saga-op:")
+}
+
 async fn create(
     cloud: &Client,
     attempt: &Attempt,
@@ -112,16 +121,40 @@ async fn create(
         return refused(format_args!("snapshot `{}` is none of a droplet", snapshot.id));
     };
     let [_, tag] = attempt.tags();
-    let tags: Vec<&str> = facts.tags.iter().map(String::as_str).chain([tag.as_str()]).collect();
+    let lasting = facts.tags.iter().filter(|tag| !is_of_a_step(tag));
+    let tags: Vec<&str> = lasting.map(String::as_str).chain([tag.as_str()]).collect();
+    let mut volumes = Vec::new();
+    for id in &facts.volume_ids {
+        // Attached from the beginning: what is mounted when it boots must be there.
+        volumes.extend(Kind::Volume.find(cloud, id).await?.map(|_| id));
+    }
     let mut body = json!({
         "name": facts.droplet_name, "region": facts.region, "size": facts.size, "image": image,
-        "vpc_uuid": facts.vpc_uuid, "tags": tags,
+        "vpc_uuid": facts.vpc_uuid, "tags": tags, "volumes": volumes,
     });
     for feature in FEATURES {
         body[feature] = json!(facts.features.contains(feature));
     }
     let mut made: Value = cloud.post("/v2/droplets", &body).await?;
     Ok(made["droplet"].take())
+}
+
+/// Destroys a droplet, which is shut down first so that its volumes are whole.
+async fn put_away(
+    cloud: &Client,
+    attempt: &Attempt,
+    id: u64,
+    found: &Value,
+) -> Result<(), StepError> {
+    if found["status"] == "active" {
+        let off = json!({"status": "off"});
+        // Locked it is going already, or has something else under way.
+        if found["locked"] != true {
+            state::power(cloud, &id.to_string(), &off, attempt.waited()).await?;
+        }
+        return Err(StepError::not_yet(cloud.look()));
+    }
+    remove(cloud, &format!("/v2/droplets/{id}")).await
 }
 
 impl Step for RebuildDroplets {
@@ -132,17 +165,17 @@ impl Step for RebuildDroplets {
 
     async fn execute(&self, attempt: Attempt, site: Site) -> Result<Rebuilt, StepError> {
         let mut rebuilt = Rebuilt { rebuilt: Vec::new(), unshelved: Vec::new() };
-        let mut found = None;
-        for (snapshot, facts) in site.shelved() {
-            if found.is_none() {
-                found = Some(made(&self.cloud, &attempt).await?);
-            }
-            let there = found.as_deref().and_then(|found| of_snapshot(found, snapshot)).cloned();
-            let droplet = match there {
+        let shelved = site.shelved()?;
+        if shelved.is_empty() {
+            return Ok(rebuilt);
+        }
+        let found = made(&self.cloud, &attempt).await?;
+        for (snapshot, facts) in shelved {
+            let droplet = match of_snapshot(&found, snapshot).cloned() {
                 Some(droplet) => droplet,
-                // Whatever goes wrong with one, the others may be there.
                 None => create(&self.cloud, &attempt, snapshot, &facts).await.map_err(|error| {
-                    if rebuilt.rebuilt.is_empty() { error } else { error.unknown() }
+                    // Others may be there, that no list shows yet.
+                    if rebuilt.rebuilt.is_empty() { error } else { after_others(error) }
                 })?,
             };
             rebuilt.add(snapshot, facts, &droplet)?;
@@ -156,7 +189,7 @@ impl Step for RebuildDroplets {
         site: Site,
         effect: Effect<Rebuilt>,
     ) -> Result<(), StepError> {
-        if site.shelved().next().is_none() {
+        if site.shelved()?.is_empty() {
             return Ok(());
         }
         let (cloud, [_, tag]) = (self.cloud.undoing(), attempt.tags());
@@ -167,25 +200,18 @@ impl Step for RebuildDroplets {
         ids.extend(listed.iter().filter_map(|droplet| droplet["id"].as_u64()));
         ids.sort_unstable();
         ids.dedup();
-        let mut failed = None;
+        let mut failed = Vec::new();
         for id in ids {
             let Some(found) = Kind::Droplet.find(&cloud, &id.to_string()).await? else { continue };
-            if !found["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag))) {
-                return refused(format_args!(
-                    "droplet {id} no longer carries `{tag}`: it may be another's by now"
-                ));
-            }
-            let removed = if found["locked"] == true && found["status"] == "active" {
-                // It is going already, or has something else under way.
-                Err(StepError::not_yet(cloud.look()))
+            if found["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag))) {
+                failed.extend(put_away(&cloud, &attempt, id, &found).await.err());
             } else {
-                remove(&cloud, &format!("/v2/droplets/{id}")).await
-            };
-            failed = removed.err().or(failed);
+                failed.push(StepError::permanent(format_args!(
+                    "droplet {id} no longer carries `{tag}`: it may be another's by now"
+                )));
+            }
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        all_of(failed)?;
         if known.is_none() {
             absent_for_sure(&cloud, &attempt)?;
         }
@@ -196,7 +222,7 @@ impl Step for RebuildDroplets {
     async fn probe(&self, attempt: Attempt, site: Site) -> Result<Probe<Rebuilt>, StepError> {
         let found = made(&self.cloud, &attempt).await?;
         let mut rebuilt = Rebuilt { rebuilt: Vec::new(), unshelved: Vec::new() };
-        for (snapshot, facts) in site.shelved() {
+        for (snapshot, facts) in site.shelved()? {
             let Some(droplet) = of_snapshot(&found, snapshot) else { return Ok(Probe::Absent) };
             rebuilt.add(snapshot, facts, droplet)?;
         }
@@ -243,6 +269,9 @@ impl Step for ConnectDroplets {
         for Again { droplet_id, facts, was_off } in &of.rebuilt {
             let droplet_id = *droplet_id;
             for volume_id in facts.volume_ids.iter().cloned() {
+                if Kind::Volume.find(cloud, &volume_id).await?.is_none() {
+                    continue;
+                }
                 let to = Attachment { volume_id, droplet_id };
                 AttachVolume::new(cloud).execute(attempt.clone(), to).await?;
             }
@@ -268,8 +297,8 @@ impl Step for ConnectDroplets {
     }
 }
 
-impl Step for ConfirmResumed {
-    const NAME: &'static str = "confirm_resumed";
+impl Step for ConfirmRebuilt {
+    const NAME: &'static str = "confirm_rebuilt";
     const OPTIONS: Options = crate::steps::OPTIONS.read_only().pivot();
     type Input = Made;
     type Output = ();
@@ -293,9 +322,14 @@ impl Step for RemoveSnapshots {
 
     async fn execute(&self, _: Attempt, site: Site) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
-        for (snapshot, _) in site.shelved() {
-            remove_one(&cloud, snapshot, &[]).await?;
+        let mut failed = Vec::new();
+        for (snapshot, facts) in site.shelved()? {
+            failed.extend(remove_one(&cloud, snapshot, &[]).await.err());
+            // Its droplet carries that of the step which made it again.
+            for tag in facts.tags.iter().filter(|tag| is_of_a_step(tag)) {
+                failed.extend(remove_tag(&cloud, tag).await.err());
+            }
         }
-        Ok(())
+        all_of(failed)
     }
 }

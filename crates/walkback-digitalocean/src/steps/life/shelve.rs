@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::{Change, Identity, Replacement};
+use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
@@ -15,7 +16,7 @@ use crate::steps::life::remove::remove_one;
 use crate::steps::life::{Kind, Thing, tag, untouched};
 use crate::steps::named::text;
 use crate::steps::snapshot::{LOOKS, OfDroplet, Snapshot};
-use crate::steps::{on_account, refused};
+use crate::steps::{after_others, all_of, on_account, refused};
 
 on_account! {
     /// Reads how the site's droplets are, and refuses what would be another one when it is made again.
@@ -53,14 +54,28 @@ pub struct Facts {
     pub features: BTreeSet<String>,
     /// The volumes on it.
     pub volume_ids: BTreeSet<String>,
-    /// The site's reserved addresses that lead to it.
+    /// The reserved addresses that lead to it.
     pub reserved_ips: BTreeSet<String>,
 }
 
 impl Facts {
     /// How the droplet was that this thing is a snapshot of, if it is shelved.
-    pub(super) fn of_shelved(thing: &Thing) -> Option<Self> {
-        serde_json::from_value(thing.wanted().get(SHELVED)?.clone()).ok()
+    pub(super) fn of_shelved(thing: &Thing) -> Result<Option<Self>, StepError> {
+        let Some(facts) = thing.wanted().get(SHELVED).cloned() else { return Ok(None) };
+        serde_json::from_value(facts).map(Some).or_else(|error| {
+            refused(format_args!("how the droplet of snapshot `{}` was: {error}", thing.id))
+        })
+    }
+
+    /// What is not known of it, without which it could not be made again.
+    fn missing(&self) -> Vec<&'static str> {
+        let needed = [
+            ("a name", &self.droplet_name),
+            ("a region", &self.region),
+            ("a size", &self.size),
+            ("a private network", &self.vpc_uuid),
+        ];
+        needed.into_iter().filter(|(_, text)| text.is_empty()).map(|(what, _)| what).collect()
     }
 
     fn read(droplet: &Value, addresses: &[Value]) -> Self {
@@ -89,7 +104,8 @@ impl Facts {
 /// How these droplets are, with what the account says of each; those that are gone are left out.
 async fn look(cloud: &Client, things: &[Thing]) -> Result<Vec<(Facts, Value)>, ApiError> {
     let of = |kind: Kind| things.iter().filter(move |thing| thing.kind == kind);
-    let mut addresses = Vec::new();
+    // Others' too; the site's own are asked for besides, as a list may not show them yet.
+    let mut addresses: Vec<Value> = cloud.list("/v2/reserved_ips", "reserved_ips").await?;
     for thing in of(Kind::ReservedIp) {
         addresses.extend(Kind::ReservedIp.find(cloud, &thing.id).await?);
     }
@@ -116,38 +132,56 @@ pub struct Shelving {
     pub shelving: Vec<Facts>,
 }
 
-/// What knows this droplet by its id or its own address, both of which it loses.
-async fn ties(cloud: &Client, things: &[Thing], droplet: &Value) -> Result<Vec<String>, ApiError> {
-    let id = &droplet["id"];
+/// Whether something in there is this id, or one of these addresses.
+fn mentions(value: &Value, id: u64, own: &[&str]) -> bool {
+    match value {
+        Value::Number(number) => number.as_u64() == Some(id),
+        Value::String(text) => *text == id.to_string() || own.contains(&text.as_str()),
+        Value::Array(values) => values.iter().any(|value| mentions(value, id, own)),
+        Value::Object(members) => members.values().any(|value| mentions(value, id, own)),
+        _ => false,
+    }
+}
+
+/// What knows this droplet by its id or its own address, both of which it loses: now, or when it is no
+/// longer suspended; and what would go with it.
+async fn ties(
+    cloud: &Client,
+    things: &[Thing],
+    (facts, droplet): &(Facts, Value),
+) -> Result<Vec<String>, ApiError> {
+    let id = facts.droplet_id;
     let networks = [&droplet["networks"]["v4"], &droplet["networks"]["v6"]];
     let own = networks.into_iter().filter_map(Value::as_array).flatten();
-    let own: Vec<&Value> = own.map(|address| &address["ip_address"]).collect();
+    let own: Vec<&str> = own.filter_map(|address| address["ip_address"].as_str()).collect();
     let mut ties = Vec::new();
     for thing in things {
-        let has = |list: &Value| list.as_array().is_some_and(|ids| ids.contains(id));
         let name = thing.name.as_deref().unwrap_or(&thing.id);
-        match thing.kind {
-            Kind::Firewall if has(&thing.state["droplet_ids"]) => {
-                ties.push(format!("firewall `{name}` knows droplet {id} by its id"));
-            }
+        let kind = match thing.kind {
+            Kind::Firewall => "firewall",
+            Kind::Database => "database",
+            Kind::DomainRecord => "record",
             Kind::LoadBalancer => {
                 let found = thing.kind.find(cloud, &thing.id).await?.unwrap_or_default();
-                if text(&found, "tag").is_empty() && has(&found["droplet_ids"]) {
+                if text(&found, "tag").is_empty() && mentions(&found["droplet_ids"], id, &[]) {
                     ties.push(format!("load balancer `{name}` knows droplet {id} by its id"));
                 }
+                continue;
             }
-            Kind::Database => {
-                let by_id = json!({"type": "droplet", "value": id.to_string()});
-                if thing.state["rules"].as_array().is_some_and(|rules| rules.contains(&by_id)) {
-                    ties.push(format!("database `{name}` trusts droplet {id} by its id"));
-                }
-            }
-            Kind::DomainRecord if own.contains(&&thing.state["data"]) => {
-                let data = text(&thing.state, "data");
-                ties.push(format!("record `{name}` points to {data}, droplet {id}'s own address"));
-            }
-            _ => {}
+            _ => continue,
+        };
+        let before = thing.before_suspension().unwrap_or_default();
+        if mentions(&thing.state, id, &own) || mentions(&before, id, &own) {
+            ties.push(format!("{kind} `{name}` knows droplet {id} by its id or its own address"));
         }
+    }
+    if let Some(backups) = droplet["backup_ids"].as_array().filter(|ids| !ids.is_empty()) {
+        let count = backups.len();
+        ties.push(format!("droplet {id} has {count} backups, which would go with it"));
+    }
+    let missing = facts.missing();
+    if !missing.is_empty() {
+        ties.push(format!("droplet {id} is said to have no {}", missing.join(", no ")));
     }
     Ok(ties)
 }
@@ -161,13 +195,13 @@ impl Step for CheckShelving {
     async fn execute(&self, _: Attempt, site: Site) -> Result<Shelving, StepError> {
         let droplets = look(&self.cloud, &site.things).await?;
         let mut mistakes = Vec::new();
-        for (_, droplet) in &droplets {
+        for droplet in &droplets {
             mistakes.extend(ties(&self.cloud, &site.things, droplet).await?);
         }
         if !mistakes.is_empty() {
             return refused(format_args!(
-                "{}: a droplet that is made again has another id and another address; expected tags and \
-                 reserved addresses",
+                "{}: a droplet that is made again has another id and another address, and no backups; \
+                 expected tags and reserved addresses",
                 mistakes.join("; ")
             ));
         }
@@ -207,7 +241,7 @@ impl Step for SnapshotDroplets {
         let mut shelved = Vec::new();
         for (facts, droplet) in of.droplets() {
             // Whatever goes wrong with one, those of the others may be under way.
-            let taken = droplet.take(&self.cloud, &attempt).await.map_err(StepError::unknown)?;
+            let taken = droplet.take(&self.cloud, &attempt).await.map_err(after_others)?;
             shelved.extend(taken.map(|snapshot| OnShelf { facts: facts.clone(), snapshot }));
         }
         if shelved.len() < of.shelving.len() {
@@ -224,12 +258,13 @@ impl Step for SnapshotDroplets {
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         let known = effect.known().map(|shelf| shelf.shelved);
+        let mut failed = Vec::new();
         for (facts, droplet) in of.droplets() {
             let mine = |one: &&OnShelf| one.facts == *facts;
             let snapshot = known.iter().flatten().find(mine).map(|one| one.snapshot.clone());
-            droplet.undo(&cloud, &attempt, snapshot).await?;
+            failed.extend(droplet.undo(&cloud, &attempt, snapshot).await.err());
         }
-        Ok(())
+        all_of(failed)
     }
 
     async fn probe(&self, attempt: Attempt, of: Shelving) -> Result<Probe<Shelf>, StepError> {
@@ -247,9 +282,68 @@ impl Step for SnapshotDroplets {
     }
 }
 
+/// Whether a droplet may be destroyed.
+enum Kept {
+    /// It is off, and its snapshot has everything.
+    Whole,
+    /// It is being destroyed, or is gone.
+    Going,
+}
+
+/// Whether the droplet is as it was when its snapshot was taken: off since then, with the same volumes and
+/// addresses; and whether that snapshot can be used. What is not so is refused.
+async fn kept(
+    cloud: &Client,
+    OnShelf { facts, snapshot }: &OnShelf,
+    droplets: &[(Facts, Value)],
+) -> Result<Kept, StepError> {
+    let id = facts.droplet_id;
+    let Some((now, droplet)) = droplets.iter().find(|(now, _)| now.droplet_id == id) else {
+        return Ok(Kept::Going);
+    };
+    let path = format!("/v2/droplets/{id}/actions");
+    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+    let destroys =
+        |action: &Value| action["type"] == "destroy" && action["status"] == "in-progress";
+    if actions.iter().any(destroys) {
+        return Ok(Kept::Going);
+    }
+    if now != facts || droplet["status"] != "off" {
+        return refused(format_args!(
+            "droplet {id} is not off and as it was when the site was read: look at it first"
+        ));
+    }
+    let name = &snapshot.snapshot_name;
+    let found = Kind::Snapshot.find(cloud, &snapshot.snapshot_id).await?.unwrap_or_default();
+    let image: Option<Value> = cloud.find(&format!("/v2/images/{}", snapshot.snapshot_id)).await?;
+    let usable = image.is_some_and(|image| image["image"]["status"] == "available");
+    let is_here = found["regions"].as_array().is_some_and(|all| all.contains(&json!(facts.region)));
+    let of_it = text(&found, "resource_id") == id.to_string();
+    let taken_at = parse_moment(&text(&found, "created_at")).ok();
+    let (true, true, true, Some(taken_at)) = (usable, is_here, of_it, taken_at) else {
+        return refused(format_args!(
+            "snapshot `{name}` of droplet {id} is not there, available and in {}",
+            facts.region
+        ));
+    };
+    // While a snapshot is taken nothing else happens to a droplet: what began no earlier came after.
+    let later = |action: &&Value| {
+        let begun_at = parse_moment(&text(action, "started_at")).ok();
+        action["type"] != "snapshot" && begun_at.is_none_or(|begun_at| begun_at >= taken_at)
+    };
+    if let Some(action) = actions.iter().find(later) {
+        return refused(format_args!(
+            "droplet {id} has had a {} since its snapshot `{name}` was taken, which may lack what is on it \
+             now: look at it first",
+            text(action, "type")
+        ));
+    }
+    Ok(Kept::Whole)
+}
+
 /// What is to be destroyed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Kept {
+pub struct ToDestroy {
     /// The id of the saga that provisioned the site.
     pub site: String,
     /// What it had when it was read.
@@ -268,27 +362,20 @@ pub struct Leaving {
 impl Step for ConfirmShelving {
     const NAME: &'static str = "confirm_shelving";
     const OPTIONS: Options = crate::steps::OPTIONS.read_only().pivot();
-    type Input = Kept;
+    type Input = ToDestroy;
     type Output = Leaving;
 
-    async fn execute(&self, attempt: Attempt, kept: Kept) -> Result<Leaving, StepError> {
-        let now = untouched(&kept.site, &kept.things, &attempt).await?;
+    async fn execute(&self, attempt: Attempt, of: ToDestroy) -> Result<Leaving, StepError> {
+        let now = untouched(&of.site, &of.things, &attempt).await?;
         let droplets = look(&self.cloud, &now).await?;
-        for OnShelf { facts, snapshot } in &kept.shelved {
-            let id = facts.droplet_id;
-            let found = droplets.iter().find(|(now, _)| now.droplet_id == id);
-            if found.is_none_or(|(now, found)| now != facts || found["status"] != "off") {
-                return refused(format_args!(
-                    "droplet {id} is not off and as it was when the site was read: look at it first"
-                ));
-            }
-            if Kind::Snapshot.find(&self.cloud, &snapshot.snapshot_id).await?.is_none() {
-                let name = &snapshot.snapshot_name;
-                return refused(format_args!("snapshot `{name}` of droplet {id} is gone"));
+        for one in &of.shelved {
+            if let Kept::Going = kept(&self.cloud, one, &droplets).await? {
+                let id = one.facts.droplet_id;
+                return refused(format_args!("droplet {id} is gone, or going: look at it first"));
             }
         }
         let is_shelved = |thing: &Thing| {
-            let mut ids = kept.shelved.iter().map(|one| one.facts.droplet_id.to_string());
+            let mut ids = of.shelved.iter().map(|one| one.facts.droplet_id.to_string());
             thing.kind == Kind::Droplet && ids.any(|id| id == thing.id)
         };
         Ok(Leaving { leaving: now.into_iter().filter(is_shelved).collect() })
@@ -298,6 +385,8 @@ impl Step for ConfirmShelving {
 /// What is destroyed, and what stays.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Doomed {
+    /// What the site had when it was read.
+    pub things: Vec<Thing>,
     /// The droplets.
     pub leaving: Vec<Thing>,
     /// Their snapshots.
@@ -319,12 +408,20 @@ impl Step for DestroyDroplets {
 
     async fn execute(&self, _: Attempt, of: Doomed) -> Result<Replaced, StepError> {
         let cloud = self.cloud.undoing();
-        let (mut replaced, mut failed) = (Vec::new(), None);
-        for OnShelf { facts, snapshot } in of.shelved {
-            let id = facts.droplet_id.to_string();
+        let droplets = look(&cloud, &of.things).await?;
+        let (mut replaced, mut failed) = (Vec::new(), Vec::new());
+        for one in of.shelved {
+            let id = one.facts.droplet_id.to_string();
             let Some(thing) = of.leaving.iter().find(|thing| thing.id == id) else {
                 return refused(format_args!("droplet {id} is not among what is destroyed"));
             };
+            let gone = match kept(&cloud, &one, &droplets).await {
+                Ok(_) => remove_one(&cloud, thing, &[]).await,
+                Err(error) => Err(error),
+            };
+            // The others go meanwhile.
+            failed.extend(gone.err());
+            let OnShelf { facts, snapshot } = one;
             let mut wanted = thing.wanted();
             wanted[SHELVED] = serde_json::to_value(&facts).map_err(StepError::permanent)?;
             let stands = Identity {
@@ -334,10 +431,9 @@ impl Step for DestroyDroplets {
                 region: Some(facts.region),
             };
             replaced.push(thing.is_replaced(stands, &wanted)?);
-            // The others go meanwhile.
-            failed = remove_one(&cloud, thing, &[]).await.err().or(failed);
         }
-        failed.map_or(Ok(Replaced { replaced }), Err)
+        all_of(failed)?;
+        Ok(Replaced { replaced })
     }
 
     fn changes(&self, output: &Replaced) -> Vec<Change> {

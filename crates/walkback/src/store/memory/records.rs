@@ -93,7 +93,7 @@ impl CloudRecords {
                 for row in rows.iter_mut().filter(|row| row.takes(&change)) {
                     let was = key(&row.what);
                     row.change(&change, saga_id, at);
-                    if change.replaced.is_some() {
+                    if change.replaced.is_some() && change.after.is_some() {
                         come.push(row.what.clone());
                     }
                     if change.replaced.is_some() || change.after.is_none() {
