@@ -13,7 +13,10 @@ use crate::store::{Appended, Claim};
 /// if others have gone on with the run since: what they made is undone once more.
 pub(super) async fn tell(engine: &Inner, claim: &Claim, steps: &[StepIdx]) -> Result<(), Error> {
     for step in steps {
-        while !is_told(engine, claim, *step).await? {}
+        while !is_told(engine, claim, *step).await.inspect_err(|error| {
+            let saga = claim.saga();
+            warn!(%saga, step, %error, "what a body made that came late may be left: nobody can be told");
+        })? {}
     }
     Ok(())
 }
