@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::warn;
 use walkback::clock::Clock;
 
 use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
@@ -280,10 +281,12 @@ impl Simulator {
     pub fn things(&self) -> BTreeMap<String, Vec<Value>> {
         let now = self.0.clock.now().as_micros() / 1_000;
         let mut state = self.lock();
-        let speed = state.settings.speed;
-        let now = state.world.time(now, speed);
-        state.world.advance(now);
-        state.world.things()
+        let State { world, settings, file, .. } = &mut *state;
+        let now = world.time(now, settings.speed);
+        if let Err(error) = pass(world, now, file.as_deref()) {
+            warn!(%error, "the simulated account cannot be kept");
+        }
+        world.things()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -296,7 +299,8 @@ impl Simulator {
         let mut state = self.lock();
         let State { world, settings, limits, calls, refused, struck, file } = &mut *state;
         let now = world.time(real, settings.speed);
-        world.advance(now);
+        let unknown = |error: std::io::Error| SendError::Unknown(error.to_string());
+        pass(world, now, file.as_deref()).map_err(unknown)?;
         *calls += 1;
         let request_id = Some(format!("sim-{calls}"));
         let fault = settings.fault.take_if(|(call, _)| call.is(*calls, request));
@@ -326,7 +330,7 @@ impl Simulator {
         let call = Call::new(request, now, settings);
         let said = routes::answer(world, &call, settings);
         if let (Some(file), true) = (file, request.method != Method::Get) {
-            keep(world, file).map_err(|error| SendError::Unknown(error.to_string()))?;
+            keep(world, file).map_err(unknown)?;
         }
         match fault {
             Some(CallFault::Lost) => return Err(SendError::Unknown("connection reset".to_owned())),
@@ -342,6 +346,13 @@ impl Simulator {
 fn set<T>(place: &mut T, value: T) -> bool {
     *place = value;
     true
+}
+
+/// Lets time pass. What has happened meanwhile is kept, or it would happen again, otherwise, to whoever takes
+/// the file up next.
+fn pass(world: &mut World, now: i64, file: Option<&Path>) -> std::io::Result<()> {
+    let happened = world.advance(now);
+    file.filter(|_| happened).map_or(Ok(()), |file| keep(world, file))
 }
 
 /// Puts the account into its file, whole or not at all.

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use walkback::clock::SystemClock;
+use walkback::testing::VirtualClock;
 use walkback_digitalocean::client::Class;
 use walkback_digitalocean::simulator::Server;
 use walkback_digitalocean::{Client, Simulator};
@@ -60,6 +62,34 @@ async fn an_api_that_is_not_there_was_never_asked() {
     let client = Client::new(&url, "secret").unwrap();
     let refused = client.get::<Value>("/v2/account").await.unwrap_err();
     assert_eq!(refused.class(), Class::NotSent, "{refused}");
+}
+
+/// What only a read has seen to happen is so for whoever takes the file up next.
+#[tokio::test(start_paused = true)]
+async fn an_account_in_a_file_is_the_same_for_the_next_process() {
+    let (clock, folder) = (VirtualClock::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("cloud.json");
+    let open = || {
+        let cloud = Simulator::kept_in(Arc::new(clock), &file).unwrap();
+        Client::over(cloud.token("ours"), Arc::new(clock))
+    };
+    let first = open();
+    let droplet = json!({
+        "name": "here", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"
+    });
+    let made: Value = first.post("/v2/droplets", &droplet).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let actions = format!("/v2/droplets/{}/actions", made["droplet"]["id"]);
+    let snapshot = json!({"type": "snapshot", "name": "kept"});
+    first.post::<Value>(&actions, &snapshot).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let seen: Vec<Value> = first.list("/v2/snapshots", "snapshots").await.unwrap();
+    assert_eq!(seen.len(), 1);
+    // Another thing takes the next number, if that is not on record.
+    let second = open();
+    second.post::<Value>("/v2/droplets", &droplet).await.unwrap();
+    let now: Vec<Value> = second.list("/v2/snapshots", "snapshots").await.unwrap();
+    assert_eq!(now, seen);
 }
 
 #[tokio::test]

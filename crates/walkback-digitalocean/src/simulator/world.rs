@@ -77,14 +77,16 @@ impl World {
         start + (real - from) * i64::from(speed)
     }
 
-    /// Lets happen what is due.
-    pub(super) fn advance(&mut self, now: i64) {
+    /// Lets happen what is due; says whether something was.
+    pub(super) fn advance(&mut self, now: i64) -> bool {
+        let waiting = self.due.len();
         self.last = self.last.max(now);
         self.due.sort_by_key(|(at, _)| *at);
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let (at, due) = self.due.remove(0);
             self.happen(at, due);
         }
+        self.due.len() < waiting
     }
 
     pub(super) fn later(&mut self, call: &Call<'_>, seconds: i64, due: Due) {
