@@ -1,5 +1,7 @@
 //! `offboard`: a customer leaves. The site is switched off, waits, and is removed once somebody approves.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkback::{Saga, StepRef, Steps};
@@ -27,10 +29,10 @@ pub struct Offboard {
     pub approvers: Vec<String>,
     /// Where its domain points meanwhile; where it did, if nothing is said.
     #[serde(default)]
-    pub parking_ip: Option<String>,
+    pub parking_ip: Option<Ipv4Addr>,
     /// Who may reach its databases meanwhile; nobody, if nothing is said.
     #[serde(default)]
-    pub ops_ip: Option<String>,
+    pub ops_ip: Option<IpAddr>,
 }
 
 fn grace() -> String {

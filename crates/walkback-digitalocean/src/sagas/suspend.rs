@@ -1,6 +1,8 @@
 //! `suspend` and `resume_service`: a site that is off, with everything kept to be on again; its droplets too,
 //! or only snapshots of them, which cost less.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkback::{Saga, StepRef, Steps};
@@ -13,10 +15,10 @@ pub struct Suspend {
     pub site: String,
     /// Where its domain points meanwhile; where it did, if nothing is said.
     #[serde(default)]
-    pub parking_ip: Option<String>,
+    pub parking_ip: Option<Ipv4Addr>,
     /// Who may reach its databases meanwhile; nobody, if nothing is said.
     #[serde(default)]
-    pub ops_ip: Option<String>,
+    pub ops_ip: Option<IpAddr>,
     /// Whether droplets, which are billed while they are off, are destroyed once there is a snapshot of each;
     /// they are made again of these, with another id and, but for reserved ones, other addresses.
     #[serde(default)]

@@ -41,6 +41,21 @@ impl Named {
     }
 }
 
+/// The records that somebody has made in a domain: their ids, and what they are for people.
+pub(super) async fn records_of(
+    cloud: &Client,
+    domain: &str,
+) -> Result<Vec<(String, String)>, ApiError> {
+    let path = format!("/v2/domains/{domain}/records");
+    let found: Option<Vec<Found>> = cloud.find_list(&path, "domain_records").await?;
+    let made = found.into_iter().flatten();
+    let made = made.filter(|record| !OWN_RECORDS.contains(&record.kind.as_str()));
+    let told = |record: Found| {
+        (format!("{domain}/{}", record.id), format!("{} `{}`", record.kind, record.name))
+    };
+    Ok(made.map(told).collect())
+}
+
 impl Step for EnsureDomain {
     const NAME: &'static str = "ensure_domain";
     const OPTIONS: Options = super::OPTIONS;
@@ -76,12 +91,10 @@ impl Step for EnsureDomain {
             return if known { Ok(()) } else { absent_for_sure(&cloud, &attempt) };
         }
         let (domain, path) = (&of.domain, format!("/v2/domains/{}", of.domain));
-        let records: Vec<Found> = cloud.list(&format!("{path}/records"), "domain_records").await?;
-        let foreign = |record: &&Found| !OWN_RECORDS.contains(&record.kind.as_str());
-        if let Some(record) = records.iter().find(foreign) {
-            let (kind, name) = (&record.kind, &record.name);
-            let text = format!("domain `{domain}` has a record that is not ours: {kind} `{name}`");
-            return refused(text);
+        if let Some((_, record)) = records_of(&cloud, domain).await?.first() {
+            return refused(format_args!(
+                "domain `{domain}` has a record that is not ours: {record}"
+            ));
         }
         remove(&cloud, &path).await
     }

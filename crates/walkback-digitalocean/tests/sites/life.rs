@@ -246,3 +246,31 @@ async fn a_snapshot_that_errors_is_asked_for_as_often_as_its_step_may_try() {
         assert_eq!(stage.count("snapshots"), usize::from(expected == Status::Completed));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_in_which_another_site_has_a_record_stays() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    let other = stage.provision_with(&json!({"name": "blog"})).await;
+    assert_eq!(other.status, Status::Completed);
+    let records = || {
+        let records = stage.cloud.things().remove("records").unwrap_or_default();
+        records.iter().filter(|record| record["type"] == "A").count()
+    };
+    assert_eq!(records(), 2);
+    let waiting = site.run("offboard", json!({"grace": "0s"})).await;
+    let unknown = waiting.steps.iter().flatten().find(|step| step.step == "find_unknown").unwrap();
+    let said = unknown.output.as_ref().unwrap().as_str();
+    assert!(said.contains("in its domain"), "{said}");
+    let parked = stage.ask(waiting.id, Operation::Approve { step: None }).await;
+    assert_eq!((parked.status, records()), (Status::Parked, 1), "{parked:#?}");
+    let mut steps = parked.steps.iter().flatten();
+    let held = steps.find(|step| step.scope.as_deref() == Some("domains")).unwrap();
+    let error = held.error.as_ref().unwrap();
+    assert!(error.contains("domain `shop.example.com` still has A"), "{error}");
+    // The other one goes, and then so does the domain.
+    let saga = stage.ask(other.id, Operation::Rollback).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let saga = stage.ask(waiting.id, Operation::Retry { step: None }).await;
+    assert_eq!((saga.status, stage.count("domains")), (Status::Completed, 0), "{saga:#?}");
+}

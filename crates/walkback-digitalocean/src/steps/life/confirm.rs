@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use walkback::{Attempt, Options, Step, StepError};
 
+use crate::steps::domain::records_of;
 use crate::steps::life::shelve::Facts;
 use crate::steps::life::{Kind, Thing, Things, untouched};
 use crate::steps::named::text;
 use crate::steps::on_account;
 
 on_account! {
-    /// Names what hangs on the site's droplets, or is in its project, and is not the site's.
+    /// Names what hangs on the site's droplets, or is in its domains or its project, and is not the site's.
     FindUnknown;
     /// Keeps the zone files of the site's domains, with every record that is in them.
     ExportZones;
@@ -54,6 +55,13 @@ impl Step for FindUnknown {
                     }
                 }
             }
+        }
+        for domain in of.things.iter().filter(|thing| thing.kind == Kind::Domain) {
+            let records = records_of(&self.cloud, &domain.id).await?.into_iter();
+            let foreign = records.filter(|(id, _)| !ours(id));
+            not_of_the_site.extend(
+                foreign.map(|(id, record)| format!("record {record} ({id}), in its domain")),
+            );
         }
         for project in of.things.iter().filter(|thing| thing.kind == Kind::Project) {
             let path = format!("/v2/projects/{}/resources", project.id);

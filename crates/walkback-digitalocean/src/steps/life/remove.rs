@@ -9,6 +9,7 @@ use walkback::desired::Change;
 use walkback::{Attempt, Options, Retry, Step, StepError};
 
 use crate::client::{Class, Client};
+use crate::steps::domain::records_of;
 use crate::steps::life::{Kind, Thing, tag};
 use crate::steps::named::text;
 use crate::steps::{on_account, refused, remove, remove_tag};
@@ -104,6 +105,17 @@ pub(super) async fn remove_one(
                 let unassign = json!({"type": "unassign"});
                 release(cloud, &format!("{path}/actions"), &unassign).await?;
                 return later();
+            }
+        }
+        (Kind::Domain, _) => {
+            // The site's own went before.
+            let records = records_of(cloud, id).await?;
+            let records: Vec<_> = records.into_iter().map(|(_, record)| record).collect();
+            if !records.is_empty() {
+                let records = records.join(", ");
+                let error =
+                    format!("domain `{id}` still has {records}: not the site's; remove them first");
+                return Err(StepError::transient(error).clean());
             }
         }
         (Kind::Project, _) => {
