@@ -238,7 +238,9 @@ fn pruned(stone: &Tombstone) -> String {
 fn owned(owner: Option<&crate::SagaId>, gone: bool) -> String {
     match owner {
         Some(owner) if gone => format!("was removed by saga {owner}"),
-        Some(owner) => format!("is by now owned by saga {owner}: roll that back first"),
+        Some(owner) => format!(
+            "is by now owned by saga {owner}: roll that back first, or, where it cannot be, offboard it instead"
+        ),
         None if gone => "was removed".to_owned(),
         None => "was changed since it was made: offboard it instead".to_owned(),
     }
