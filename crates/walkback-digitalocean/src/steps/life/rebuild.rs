@@ -276,6 +276,12 @@ impl Step for ConnectDroplets {
                 AttachVolume::new(cloud).execute(attempt.clone(), to).await?;
             }
             for reserved_ip in facts.reserved_ips.iter().cloned() {
+                // Whoever let it go meanwhile, or put it on another droplet, meant that.
+                let found = Kind::ReservedIp.find(cloud, &reserved_ip).await?.unwrap_or_default();
+                let on = found["droplet"]["id"].as_u64();
+                if found.is_null() || on.is_some_and(|on| on != droplet_id) {
+                    continue;
+                }
                 let to = Assignment { reserved_ip, droplet_id };
                 AssignIp::new(cloud).execute(attempt.clone(), to).await?;
             }
@@ -317,13 +323,26 @@ impl Step for ConfirmRebuilt {
 impl Step for RemoveSnapshots {
     const NAME: &'static str = "remove_snapshots";
     const OPTIONS: Options = super::remove::OPTIONS;
-    type Input = Site;
+    type Input = Made;
     type Output = ();
 
-    async fn execute(&self, _: Attempt, site: Site) -> Result<(), StepError> {
+    async fn execute(&self, _: Attempt, of: Made) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         let mut failed = Vec::new();
+        let site = Site { things: of.things };
         for (snapshot, facts) in site.shelved()? {
+            let made = of.rebuilt.iter().find(|one| one.facts == facts).map(|one| one.droplet_id);
+            let there = match made {
+                Some(id) => Kind::Droplet.find(&cloud, &id.to_string()).await?.is_some(),
+                None => false,
+            };
+            if !there {
+                failed.push(StepError::permanent(format_args!(
+                    "the droplet that was made of snapshot `{}` is gone: it is the last copy, and stays",
+                    snapshot.id
+                )));
+                continue;
+            }
             failed.extend(remove_one(&cloud, snapshot, &[]).await.err());
             // Its droplet carries that of the step which made it again.
             for tag in facts.tags.iter().filter(|tag| is_of_a_step(tag)) {

@@ -231,6 +231,21 @@ impl Shelving {
     }
 }
 
+/// The droplet's snapshot, once it is there.
+async fn take(
+    cloud: &Client,
+    attempt: &Attempt,
+    of: &OfDroplet,
+) -> Result<Option<Snapshot>, StepError> {
+    let id = of.droplet_id;
+    let found = Kind::Droplet.find(cloud, &id.to_string()).await?.unwrap_or_default();
+    // What is written while a snapshot is taken, or after, may not be in it.
+    if found["status"] != "off" {
+        return refused(format_args!("droplet {id} is not off: look at it first"));
+    }
+    of.take(cloud, attempt).await
+}
+
 impl Step for SnapshotDroplets {
     const NAME: &'static str = "snapshot_droplets";
     const OPTIONS: Options = crate::steps::OPTIONS;
@@ -240,8 +255,9 @@ impl Step for SnapshotDroplets {
     async fn execute(&self, attempt: Attempt, of: Shelving) -> Result<Shelf, StepError> {
         let mut shelved = Vec::new();
         for (facts, droplet) in of.droplets() {
+            let taken = take(&self.cloud, &attempt, &droplet).await;
             // Whatever goes wrong with one, those of the others may be under way.
-            let taken = droplet.take(&self.cloud, &attempt).await.map_err(after_others)?;
+            let taken = taken.map_err(after_others)?;
             shelved.extend(taken.map(|snapshot| OnShelf { facts: facts.clone(), snapshot }));
         }
         if shelved.len() < of.shelving.len() {
@@ -303,8 +319,8 @@ async fn kept(
     };
     let path = format!("/v2/droplets/{id}/actions");
     let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
-    let destroys =
-        |action: &Value| action["type"] == "destroy" && action["status"] == "in-progress";
+    // One that errored is none.
+    let destroys = |action: &Value| action["type"] == "destroy" && action["status"] != "errored";
     if actions.iter().any(destroys) {
         return Ok(Kept::Going);
     }
@@ -329,7 +345,9 @@ async fn kept(
     // While a snapshot is taken nothing else happens to a droplet: what began no earlier came after.
     let later = |action: &&Value| {
         let begun_at = parse_moment(&text(action, "started_at")).ok();
-        action["type"] != "snapshot" && begun_at.is_none_or(|begun_at| begun_at >= taken_at)
+        action["type"] != "snapshot"
+            && action["type"] != "destroy"
+            && begun_at.is_none_or(|begun_at| begun_at >= taken_at)
     };
     if let Some(action) = actions.iter().find(later) {
         return refused(format_args!(
