@@ -20,8 +20,7 @@ pub(super) fn answer(world: &World, call: &Call<'_>, settings: &Settings) -> Sai
         (Method::Get, ["sizes"]) => call.page("sizes", catalogue::sizes()),
         (Method::Get, ["images"]) => call.page("images", catalogue::images()),
         (Method::Get, ["images", named]) => {
-            let known = Some(catalogue::image(&json!(named))).filter(|image| !image.is_null());
-            let image = known.or_else(|| snapshots::image(world, named)).ok_or_else(not_found)?;
+            let image = snapshots::image(world, &json!(named)).ok_or_else(not_found)?;
             json!({ "image": image })
         }
         _ => return Err(not_found()),

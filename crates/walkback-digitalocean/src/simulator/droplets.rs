@@ -129,10 +129,7 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
 
 /// The image that the call names: one of the catalogue, or a droplet's snapshot in this region.
 fn image(world: &World, call: &Call<'_>, region: &str) -> Result<Value, Refusal> {
-    let named = &call.body["image"];
-    let known = Some(catalogue::image(named)).filter(|image| !image.is_null());
-    let id = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
-    let found = known.or_else(|| snapshots::image(world, &id));
+    let found = snapshots::image(world, &call.body["image"]);
     let here =
         |image: &Value| image["regions"].as_array().is_some_and(|all| all.contains(&json!(region)));
     let invalid = "You specified an invalid image for Droplet creation.";

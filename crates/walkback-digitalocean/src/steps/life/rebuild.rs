@@ -11,7 +11,7 @@ use crate::client::{ApiError, Client};
 use crate::steps::droplet::reachable;
 use crate::steps::life::remove::remove_one;
 use crate::steps::life::shelve::{FEATURES, Facts, SHELVED};
-use crate::steps::life::{Kind, Thing, state};
+use crate::steps::life::{Kind, Thing, Things, state};
 use crate::steps::project::Assigned;
 use crate::steps::reserved_ip::Assignment;
 use crate::steps::volume::Attachment;
@@ -33,14 +33,7 @@ on_account! {
     RemoveSnapshots;
 }
 
-/// What the site has.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Site {
-    /// As it was read: snapshots stand for shelved droplets.
-    pub things: Vec<Thing>,
-}
-
-impl Site {
+impl Things {
     /// The snapshots, and how the droplet of each was.
     fn shelved(&self) -> Result<Vec<(&Thing, Facts)>, StepError> {
         let mut shelved = Vec::new();
@@ -160,10 +153,10 @@ async fn put_away(
 impl Step for RebuildDroplets {
     const NAME: &'static str = "rebuild_droplets";
     const OPTIONS: Options = crate::steps::OPTIONS;
-    type Input = Site;
+    type Input = Things;
     type Output = Rebuilt;
 
-    async fn execute(&self, attempt: Attempt, site: Site) -> Result<Rebuilt, StepError> {
+    async fn execute(&self, attempt: Attempt, site: Things) -> Result<Rebuilt, StepError> {
         let mut rebuilt = Rebuilt { rebuilt: Vec::new(), unshelved: Vec::new() };
         let shelved = site.shelved()?;
         if shelved.is_empty() {
@@ -186,7 +179,7 @@ impl Step for RebuildDroplets {
     async fn compensate(
         &self,
         attempt: Attempt,
-        site: Site,
+        site: Things,
         effect: Effect<Rebuilt>,
     ) -> Result<(), StepError> {
         if site.shelved()?.is_empty() {
@@ -219,7 +212,7 @@ impl Step for RebuildDroplets {
     }
 
     /// A part of them is not what `execute` would have come to: it goes on with what is there.
-    async fn probe(&self, attempt: Attempt, site: Site) -> Result<Probe<Rebuilt>, StepError> {
+    async fn probe(&self, attempt: Attempt, site: Things) -> Result<Probe<Rebuilt>, StepError> {
         let found = made(&self.cloud, &attempt).await?;
         let mut rebuilt = Rebuilt { rebuilt: Vec::new(), unshelved: Vec::new() };
         for (snapshot, facts) in site.shelved()? {
@@ -329,7 +322,7 @@ impl Step for RemoveSnapshots {
     async fn execute(&self, _: Attempt, of: Made) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         let mut failed = Vec::new();
-        let site = Site { things: of.things };
+        let site = Things { things: of.things };
         for (snapshot, facts) in site.shelved()? {
             let made = of.rebuilt.iter().find(|one| one.facts == facts).map(|one| one.droplet_id);
             let there = match made {

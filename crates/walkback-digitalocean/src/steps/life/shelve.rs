@@ -13,7 +13,7 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
 use crate::steps::life::remove::remove_one;
-use crate::steps::life::{Kind, Thing, tag, untouched};
+use crate::steps::life::{Kind, Thing, Things, tag, untouched};
 use crate::steps::named::text;
 use crate::steps::snapshot::{LOOKS, OfDroplet, Snapshot};
 use crate::steps::{after_others, all_of, on_account, refused};
@@ -118,13 +118,6 @@ async fn look(cloud: &Client, things: &[Thing]) -> Result<Vec<(Facts, Value)>, A
     Ok(droplets)
 }
 
-/// What the site has.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Site {
-    /// As it was read.
-    pub things: Vec<Thing>,
-}
-
 /// What is shelved.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Shelving {
@@ -145,11 +138,7 @@ fn mentions(value: &Value, id: u64, own: &[&str]) -> bool {
 
 /// What knows this droplet by its id or its own address, both of which it loses: now, or when it is no
 /// longer suspended; and what would go with it.
-async fn ties(
-    cloud: &Client,
-    things: &[Thing],
-    (facts, droplet): &(Facts, Value),
-) -> Result<Vec<String>, ApiError> {
+fn ties(things: &[Thing], (facts, droplet): &(Facts, Value)) -> Vec<String> {
     let id = facts.droplet_id;
     let networks = [&droplet["networks"]["v4"], &droplet["networks"]["v6"]];
     let own = networks.into_iter().filter_map(Value::as_array).flatten();
@@ -162,8 +151,8 @@ async fn ties(
             Kind::Database => "database",
             Kind::DomainRecord => "record",
             Kind::LoadBalancer => {
-                let found = thing.kind.find(cloud, &thing.id).await?.unwrap_or_default();
-                if text(&found, "tag").is_empty() && mentions(&found["droplet_ids"], id, &[]) {
+                let by_id = mentions(&thing.state["droplet_ids"], id, &[]);
+                if by_id && text(&thing.state, "tag").is_empty() {
                     ties.push(format!("load balancer `{name}` knows droplet {id} by its id"));
                 }
                 continue;
@@ -183,21 +172,23 @@ async fn ties(
     if !missing.is_empty() {
         ties.push(format!("droplet {id} is said to have no {}", missing.join(", no ")));
     }
-    Ok(ties)
+    ties
 }
 
 impl Step for CheckShelving {
     const NAME: &'static str = "check_shelving";
     const OPTIONS: Options = crate::steps::OPTIONS.read_only();
-    type Input = Site;
+    type Input = Things;
     type Output = Shelving;
 
-    async fn execute(&self, _: Attempt, site: Site) -> Result<Shelving, StepError> {
-        let droplets = look(&self.cloud, &site.things).await?;
-        let mut mistakes = Vec::new();
-        for droplet in &droplets {
-            mistakes.extend(ties(&self.cloud, &site.things, droplet).await?);
+    async fn execute(&self, _: Attempt, site: Things) -> Result<Shelving, StepError> {
+        let Things { mut things } = site;
+        // Suspending changes nothing of these, so that nobody has read how they are.
+        for thing in things.iter_mut().filter(|thing| thing.kind == Kind::LoadBalancer) {
+            thing.state = thing.kind.find(&self.cloud, &thing.id).await?.unwrap_or_default();
         }
+        let droplets = look(&self.cloud, &things).await?;
+        let mistakes: Vec<_> = droplets.iter().flat_map(|one| ties(&things, one)).collect();
         if !mistakes.is_empty() {
             return refused(format_args!(
                 "{}: a droplet that is made again has another id and another address, and no backups; \
