@@ -19,6 +19,7 @@ mod late;
 mod perform;
 mod transition;
 mod unknown;
+mod write;
 
 pub use hook::{Hook, Notice, ProgramHook, Told};
 

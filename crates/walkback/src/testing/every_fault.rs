@@ -108,9 +108,8 @@ pub async fn every_fault<C: Cloud>(order: &Trial<'_>, mut check: impl FnMut(&C, 
             judge(&cloud, end);
         }
     }
-    let deaths =
-        [Fault::DieInBody, Fault::DieBefore, Fault::DieAfter, Fault::LoseAnswer, Fault::FailOnce];
-    for (which, fault) in deaths.into_iter().enumerate() {
+    let all = Fault::ALL.into_iter().filter(|fault| *fault != Fault::LoseRace);
+    for (which, fault) in all.enumerate() {
         let one_in = if fault == Fault::DieInBody { 1 } else { order.one_in.max(1) };
         for nth in (1 + (which % one_in) as u64..).step_by(one_in) {
             let life = Faults::new(fault, nth);

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -35,21 +35,44 @@ pub enum Fault {
     FailOnce,
     /// It was committed, then somebody else cancels the saga, and only then the answer is lost.
     LoseRace,
+    /// An append is an error, the process lives, and its next call finds nothing of it. Only after that it is
+    /// committed: a server has it still, from a connection that broke.
+    LandLate,
     /// The process dies at this point inside a body.
     DieInBody,
 }
 
 impl Fault {
     /// The whole alphabet.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DieBefore,
         Self::DieAfter,
         Self::LoseAnswer,
         Self::FailOnce,
         Self::LoseRace,
+        Self::LandLate,
         Self::DieInBody,
     ];
+
+    fn strikes_at(self) -> Place {
+        match self {
+            Self::LandLate => Place::Append,
+            Self::DieInBody => Place::Body,
+            _ => Place::Call,
+        }
+    }
 }
+
+/// Where a fault strikes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Call,
+    Append,
+    Body,
+}
+
+/// A commit that is still to come.
+type Landing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What somebody else does with the store between a commit and its answer.
 pub(super) type Interloper =
@@ -68,7 +91,10 @@ pub struct Faults {
     interloper: Option<Interloper>,
     /// How long everything takes, drawn by chance; nothing, if nothing takes any time.
     pace: Option<Mutex<Chance>>,
+    landing: Mutex<Option<Landing>>,
+    /// Calls, appends among them, and points inside bodies so far.
     calls: AtomicU64,
+    appends: AtomicU64,
     points: AtomicU64,
     fired: AtomicBool,
     died: CancellationToken,
@@ -117,14 +143,23 @@ impl Faults {
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strikes(&self, counter: &AtomicU64, in_body: bool) -> Option<Fault> {
+    fn strikes(&self, place: Place) -> Option<Fault> {
+        let counter = match place {
+            Place::Call => &self.calls,
+            Place::Append => &self.appends,
+            Place::Body => &self.points,
+        };
         let now = counter.fetch_add(1, Ordering::SeqCst) + 1;
         let (fault, nth) = self.planned?;
-        let strikes = nth == now && in_body == (fault == Fault::DieInBody);
+        let strikes = nth == now && fault.strikes_at() == place;
         if strikes {
             self.fired.store(true, Ordering::SeqCst);
         }
         strikes.then_some(fault)
+    }
+
+    fn landing(&self) -> MutexGuard<'_, Option<Landing>> {
+        self.landing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The process dies.
@@ -164,7 +199,7 @@ impl Faults {
     /// A place inside a body at which the process may die.
     pub async fn point(&self) {
         self.alive().await;
-        if self.strikes(&self.points, true).is_some() {
+        if self.strikes(Place::Body).is_some() {
             self.died.cancel();
         }
         self.alive().await;
@@ -220,8 +255,7 @@ impl Faulty {
     ) -> Answer<'a, T> {
         Box::pin(async move {
             self.faults.alive().await;
-            let struck = self.faults.strikes(&self.faults.calls, false);
-            let lost = || StoreError::Failed { place: "faulty".into(), why: "no answer".into() };
+            let struck = self.faults.strikes(Place::Call);
             match struck {
                 Some(Fault::DieBefore) => self.faults.died.cancel(),
                 Some(Fault::FailOnce) => return Err(lost()),
@@ -229,6 +263,10 @@ impl Faulty {
             }
             self.faults.alive().await;
             let answer = call(&*self.inner).await;
+            let landing = self.faults.landing().take();
+            if let Some(landing) = landing {
+                landing.await;
+            }
             match struck {
                 Some(Fault::DieAfter) => self.faults.died.cancel(),
                 Some(Fault::LoseAnswer) => return Err(lost()),
@@ -246,6 +284,10 @@ impl Faulty {
     }
 }
 
+fn lost() -> StoreError {
+    StoreError::Failed { place: "faulty".into(), why: "no answer".into() }
+}
+
 impl Runs for Faulty {
     fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
         self.call(move |store| store.start(run, owner))
@@ -253,6 +295,17 @@ impl Runs for Faulty {
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
         let forgiving = self.planted == Some(Planted::RefusedTakenForApplied);
+        if self.faults.strikes(Place::Append).is_some() {
+            let (store, claim) = (Arc::clone(&self.inner), claim.clone());
+            *self.faults.landing() = Some(Box::pin(async move {
+                store.append(&claim, transition).await.ok();
+            }));
+            // Time passes, so that what is written again is not the same by chance.
+            return Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Err(lost())
+            });
+        }
         self.call(move |store| {
             Box::pin(async move {
                 let appended = store.append(claim, transition).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 
 use crate::clock;
 use crate::desired::RecordChange;
@@ -17,11 +17,12 @@ use crate::ledger::Row;
 use crate::machine::{Command, Event, Lock, ParkReason};
 use crate::run::Run;
 use crate::step::Probe;
-use crate::store::{Appended, Claim, Holder, Locks, StoreError, Transition};
+use crate::store::{Claim, Holder, Locks, StoreError, Transition};
 use crate::time::Timestamp;
 use crate::worker::late;
 use crate::worker::perform::{Ended, Ours, Outcome, Performance, STOP_GRACE, Start};
 use crate::worker::transition::Draft;
+use crate::worker::write::{Written, write};
 
 /// How long bodies may take to return when the worker leaves, before they are dropped.
 const HAND_OVER_GRACE: Duration = Duration::from_secs(1);
@@ -237,7 +238,7 @@ impl Drive {
             let transition = Transition::new(expected_len, rows, head, records);
             let wanted: Vec<Lock> = locks.take.iter().chain(&locks.wait_for).cloned().collect();
             let transition = Transition { locks, release, ..transition };
-            match self.write(transition).await? {
+            match write(&self.engine, &self.claim, transition).await? {
                 Written::Applied => {
                     self.ended.clear();
                     self.orphaned = false;
@@ -329,41 +330,6 @@ impl Drive {
         };
         let commands = self.run.state.commands().into_iter();
         commands.filter(|command| !asked(command)).map(|command| command.not_before()).min()
-    }
-
-    /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
-    async fn write(&self, transition: Transition) -> Result<Written, Error> {
-        let last = transition.rows.last().map(|row| (row.seq, row.hash(self.run.spec.id)));
-        let (released, known) = (transition.release, transition.expected_len);
-        match self.engine.store.append(&self.claim, transition).await {
-            Ok(Appended::Applied) => return Ok(Written::Applied),
-            Ok(Appended::Refused) => {}
-            // Nothing was written, and the store has waited where that helps: the next worker takes over.
-            Err(error @ (StoreError::Full { .. } | StoreError::Unusable { .. })) => {
-                return Err(error.into());
-            }
-            Err(error) => warn!(%error, "a commit has no answer; reading back"),
-        }
-        let stored = self.engine.store.load(self.run.spec.id).await?;
-        if stored.as_ref().is_none_or(|stored| stored.head.len < known) {
-            let saga = self.run.spec.id;
-            warn!(%saga, "the store's history went backwards; what was known of this saga is dropped");
-        }
-        let Some(stored) = stored else { return Ok(Written::Lost) };
-        let there = last.is_some_and(|(seq, hash)| {
-            let row = stored.rows.iter().find(|row| row.seq == seq);
-            row.is_some_and(|row| row.hash(self.run.spec.id) == hash)
-        });
-        let ours = stored.owner == Some(self.claim.id());
-        // Whoever wrote after it has nudged us, or finds the run released.
-        if there && (ours || released) {
-            return Ok(Written::Applied);
-        }
-        if !ours {
-            return Ok(Written::Lost);
-        }
-        debug!(saga = %self.run.spec.id, "somebody else wrote; folding again");
-        Ok(Written::Again(Box::new(self.engine.fold(stored)?)))
     }
 
     /// `asked_at`: when the commit was asked for that says that the body begins.
@@ -485,12 +451,4 @@ impl Drive {
         let handed = self.commit(Occasion::Leave).await?;
         Ok(handed.map_or(End::Lost, |_| End::Released(Some(Timestamp::default()))))
     }
-}
-
-/// What became of a write.
-enum Written {
-    Applied,
-    /// Not applied, the claim still holds: the run as it is now.
-    Again(Box<Run>),
-    Lost,
 }
