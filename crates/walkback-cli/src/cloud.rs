@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use walkback::clock::SystemClock;
 use walkback_digitalocean::client::NoAccount;
+use walkback_digitalocean::secrets::Folder;
 use walkback_digitalocean::{Client, Simulator};
 
 use crate::exit::Exit;
@@ -23,6 +24,16 @@ pub(crate) const NO_ACCOUNT: &str =
     "there is no account: set DIGITALOCEAN_TOKEN, or say --simulate";
 
 const HEADING: &str = "Cloud";
+
+/// What belongs to the store and is not in it: beside its file, or where one works that has none.
+fn beside(place: &Place, what: &str) -> PathBuf {
+    let mut path = match place {
+        Place::Sqlite(path) => path.clone().into_os_string(),
+        Place::Memory | Place::Postgres(_) => "walkback".into(),
+    };
+    path.push(what);
+    PathBuf::from(path)
+}
 
 /// Which account.
 #[derive(Clone, Debug, Args)]
@@ -50,6 +61,15 @@ pub(crate) struct CloudArgs {
         help_heading = HEADING
     )]
     digitalocean_api_url: String,
+    /// Where secrets go that the API shows once, a file for each: beside the store, if nothing is said.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        env = "WALKBACK_SECRETS",
+        help_heading = HEADING
+    )]
+    secrets: Option<PathBuf>,
 }
 
 impl CloudArgs {
@@ -63,18 +83,19 @@ impl CloudArgs {
     /// # Errors
     /// If what is said of it is wrong, or the simulated account cannot be read.
     pub(crate) fn client(&self, place: &Place) -> Result<Client, Failure> {
+        let secrets = self.secrets.clone().filter(|folder| !folder.as_os_str().is_empty());
+        let secrets = secrets.unwrap_or_else(|| beside(place, "-secrets"));
+        Ok(self.account(place)?.keeping(Arc::new(Folder::new(&secrets))))
+    }
+
+    fn account(&self, place: &Place) -> Result<Client, Failure> {
         let wrong = |why: String| Failure::new(Exit::Usage, why);
         if self.simulate {
-            let beside = match place {
-                Place::Memory => None,
-                Place::Sqlite(path) => Some(path.clone().into_os_string()),
-                Place::Postgres(_) => Some("walkback".into()),
-            };
-            let cloud = match beside {
-                None => Simulator::new(Arc::new(SystemClock)),
-                Some(mut file) => {
-                    file.push("-cloud.json");
-                    let kept = Simulator::kept_in(Arc::new(SystemClock), &PathBuf::from(file));
+            let cloud = match place {
+                Place::Memory => Simulator::new(Arc::new(SystemClock)),
+                Place::Sqlite(_) | Place::Postgres(_) => {
+                    let file = beside(place, "-cloud.json");
+                    let kept = Simulator::kept_in(Arc::new(SystemClock), &file);
                     kept.map_err(|why| wrong(format!("simulated account {why}")))?
                 }
             };

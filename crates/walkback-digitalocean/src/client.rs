@@ -8,9 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::debug;
+use walkback::StepError;
 use walkback::clock::{Clock, SystemClock};
 use walkback::store::Store;
 use walkback::time::Timestamp;
+
+use crate::secrets::Keeper;
 
 mod budget;
 mod error;
@@ -39,6 +42,8 @@ pub struct Client {
     undoing: bool,
     /// How much sooner than usual to look again.
     hurry: u32,
+    /// Where secrets go that the API shows once.
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Client {
@@ -52,7 +57,8 @@ impl Client {
 
     /// An account over something else, and the clock by which its rate budget is refilled.
     pub fn over(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { transport, budget: Arc::new(Budget::new(clock)), undoing: false, hurry: 1 }
+        let (budget, keeper) = (Arc::new(Budget::new(clock)), None);
+        Self { transport, budget, undoing: false, hurry: 1, keeper }
     }
 
     /// The same account for an undo, whose calls go before all others.
@@ -66,6 +72,20 @@ impl Client {
     pub fn hurrying(&self, hurry: u32) -> Self {
         let hurry = hurry.max(1);
         Self { hurry, budget: Arc::new(self.budget.hurrying(hurry)), ..self.clone() }
+    }
+
+    /// The same account, whose secrets go to this keeper. Without one nothing is made that has any.
+    #[must_use]
+    pub fn keeping(&self, keeper: Arc<dyn Keeper>) -> Self {
+        Self { keeper: Some(keeper), ..self.clone() }
+    }
+
+    /// Where its secrets go.
+    pub(crate) fn keeper(&self) -> Result<&dyn Keeper, StepError> {
+        self.keeper.as_deref().ok_or_else(|| {
+            let why = "there is no keeper of secrets in this program: expected one, as the secret is shown once";
+            StepError::permanent(why).clean()
+        })
     }
 
     /// Shares the rate budget with every process that uses this account and this store.

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod inventory;
 pub mod sagas;
+pub mod secrets;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod steps;

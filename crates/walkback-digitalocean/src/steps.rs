@@ -13,6 +13,7 @@ use crate::client::{ApiError, Class, Client};
 
 mod account;
 mod app;
+mod cdn;
 mod certificate;
 mod database;
 mod domain;
@@ -25,6 +26,7 @@ mod project;
 mod reserved_ip;
 mod site;
 mod snapshot;
+mod spaces_key;
 mod ssh_key;
 mod tag;
 mod volume;
@@ -33,6 +35,7 @@ mod vpc;
 pub use account::CheckOrder;
 pub(crate) use account::Ordered;
 pub use app::{AwaitApp, CreateApp};
+pub use cdn::{EnsureCdn, LookForCdn};
 pub use certificate::{AwaitCertificate, CreateCertificate};
 pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSchema, TrustSite};
 pub use domain::{CreateRecord, EnsureDomain};
@@ -48,6 +51,7 @@ pub use project::{AssignProject, CreateProject};
 pub use reserved_ip::{AssignIp, ReserveIp};
 pub use site::DescribeSite;
 pub use snapshot::{SnapshotDroplet, SnapshotVolume};
+pub use spaces_key::CreateSpacesKey;
 pub use ssh_key::EnsureSshKey;
 pub use tag::CreateTag;
 pub use volume::{AttachVolume, CreateVolume};
@@ -114,6 +118,9 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(SnapshotVolume::new(cloud))
         .step(CreateApp::new(cloud))
         .step(AwaitApp::new(cloud))
+        .step(LookForCdn::new(cloud))
+        .step(EnsureCdn::new(cloud))
+        .step(CreateSpacesKey::new(cloud))
         .step(DescribeSite::new(cloud))
         .step(ReadSite::new(cloud))
         .step(Suspend::new(cloud))

@@ -13,6 +13,7 @@ use walkback::engine::{Asked, Operation};
 use walkback::testing::{Cloud, End, Faults, Trial, VirtualClock, every_fault};
 use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
+use walkback_digitalocean::secrets::{Keeper, Kept, Memory};
 use walkback_digitalocean::simulator::{CallFault, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
@@ -20,6 +21,7 @@ use walkback_digitalocean::{Client, Simulator, sagas};
 struct Account {
     cloud: Simulator,
     clock: VirtualClock,
+    secrets: Memory,
     /// What was there before.
     before: BTreeMap<String, Vec<Value>>,
 }
@@ -37,6 +39,36 @@ impl Transport for Mortal {
             let answer = self.way.send(request).await;
             self.life.point().await;
             answer
+        })
+    }
+}
+
+/// A keeper of secrets, and the process that may die on the way to it and back.
+struct MortalKeeper {
+    secrets: Memory,
+    life: Arc<Faults>,
+}
+
+impl Keeper for MortalKeeper {
+    fn keep<'a>(&'a self, name: &'a str, secret: &'a str) -> Kept<'a, String> {
+        Box::pin(async {
+            self.life.point().await;
+            let kept = self.secrets.keep(name, secret).await;
+            self.life.point().await;
+            kept
+        })
+    }
+
+    fn find<'a>(&'a self, name: &'a str) -> Kept<'a, Option<String>> {
+        self.secrets.find(name)
+    }
+
+    fn forget<'a>(&'a self, name: &'a str) -> Kept<'a, ()> {
+        Box::pin(async {
+            self.life.point().await;
+            let forgotten = self.secrets.forget(name).await;
+            self.life.point().await;
+            forgotten
         })
     }
 }
@@ -83,7 +115,7 @@ impl Cloud for Account {
         cloud.set(|settings| settings.lists_lag = Duration::from_secs(25));
         settle_neighbour(&cloud);
         let before = names(&cloud);
-        Self { cloud, clock, before }
+        Self { cloud, clock, secrets: Memory::default(), before }
     }
 
     fn faults() -> Vec<CallFault> {
@@ -102,7 +134,8 @@ impl Cloud for Account {
     fn registry(&self, life: &Arc<Faults>) -> Registry {
         let way = Mortal { way: self.cloud.token("ours"), life: Arc::clone(life) };
         let client = Client::over(Arc::new(way), Arc::new(self.clock));
-        sagas::add(Registry::with_builtins(), &client)
+        let keeper = MortalKeeper { secrets: self.secrets.clone(), life: Arc::clone(life) };
+        sagas::add(Registry::with_builtins(), &client.keeping(Arc::new(keeper)))
     }
 
     /// What waits for somebody is approved; what stands still, as a call was refused, is tried again.
@@ -178,6 +211,14 @@ impl Account {
         for record in ours("records").iter().filter(parked) {
             off.push(("record is parked", record["data"] == "192.0.2.7"));
         }
+        let keys = ours("spaces_keys");
+        for key in &keys {
+            let mut grants = key["grants"].as_array().unwrap().iter();
+            off.push(("key may not write", !grants.any(|one| one["permission"] == "readwrite")));
+        }
+        // Whatever has a secret is there, and has it.
+        let ids: Vec<_> = keys.iter().map(|key| key["access_key"].as_str().unwrap()).collect();
+        assert_eq!(self.secrets.names(), ids, "{fault}: secrets, and keys");
         let all = off.first().is_none_or(|(_, first)| off.iter().all(|(_, one)| one == first));
         assert!(all, "{fault}: neither on nor off: {off:?}");
     }
@@ -404,4 +445,30 @@ async fn an_app_is_made_suspended_and_removed_whatever_goes_wrong() {
     let trial =
         Trial { one_in: one_in(), before: &[&site], order: &|sagas| order_for("offboard", sagas) };
     tried("offboard an app", trial, &none, &one).await;
+}
+
+/// A site that is a key of Spaces and a CDN endpoint.
+fn files() -> Order {
+    let order = json!({
+        "name": "shop", "cdn_origin": "files.fra1.digitaloceanspaces.com",
+        "spaces_grants": [{"bucket": "files", "permission": "readwrite"}]
+    });
+    Order::steps(["look_for_cdn", "ensure_cdn", "create_spaces_key"]).input(order.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_served_suspended_and_removed_whatever_goes_wrong() {
+    let (both, none) = (counts(&[("cdn_endpoints", 1), ("spaces_keys", 1)]), Counts::new());
+    let site = |_: &[SagaId]| files();
+    let trial = Trial { one_in: one_in(), before: &[], order: &site };
+    tried("a key and an endpoint", trial, &both, &none).await;
+    let suspend = |sagas: &[SagaId]| order_for("suspend", sagas);
+    let trial = Trial { one_in: one_in(), before: &[&site], order: &suspend };
+    tried("suspend a key", trial, &both, &both).await;
+    let resume = |sagas: &[SagaId]| order_for("resume_service", sagas);
+    let trial = Trial { one_in: one_in(), before: &[&site, &suspend], order: &resume };
+    tried("resume a key", trial, &both, &both).await;
+    let offboard = |sagas: &[SagaId]| order_for("offboard", sagas);
+    let trial = Trial { one_in: one_in(), before: &[&site], order: &offboard };
+    tried("offboard a key and an endpoint", trial, &none, &both).await;
 }

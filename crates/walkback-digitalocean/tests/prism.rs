@@ -14,6 +14,7 @@ use walkback::clock::SystemClock;
 use walkback::engine::{Asked, Operation};
 use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Answer, Method, Request, SendError, Sent, Transport};
+use walkback_digitalocean::secrets::Memory;
 use walkback_digitalocean::simulator::Server;
 use walkback_digitalocean::{Client, Simulator, inventory, sagas};
 
@@ -135,6 +136,7 @@ async fn calls_and_answers_are_as_the_specification_says() {
             verdicts: Arc::clone(&verdicts),
         };
         whole_life(judged()).await;
+        life_of_files(judged()).await;
         everything_by_hand(&judged()).await;
         lives_by_hand(&judged()).await;
         let found = std::mem::take(&mut *verdicts.lock().unwrap());
@@ -184,6 +186,29 @@ async fn whole_life(judged: Judged) {
     });
     let offboard = offboard.to_string();
     let order = Order::kind("offboard").input(offboard);
+    let id = engine.start_saga(order).await.unwrap().id;
+    engine.work_until_idle().await.unwrap();
+    ask(&engine, id, Operation::Approve { step: None }).await;
+    settled(&engine, id, Status::Completed).await;
+}
+
+/// A key of Spaces and a CDN endpoint are made, suspended, resumed and removed.
+async fn life_of_files(judged: Judged) {
+    let client = Client::over(Arc::new(judged), Arc::new(SystemClock)).hurrying(30);
+    let client = client.keeping(Arc::new(Memory::default()));
+    let registry = sagas::add(Registry::with_builtins(), &client);
+    let engine = Engine::new(registry, MemoryStore::new()).unwrap();
+    let order = json!({
+        "name": "shop", "cdn_origin": "files.fra1.digitaloceanspaces.com",
+        "spaces_grants": [{"bucket": "files", "permission": "readwrite"}]
+    });
+    let steps = Order::steps(["look_for_cdn", "ensure_cdn", "create_spaces_key"]);
+    let site = engine.start_saga(steps.input(order.to_string())).await.unwrap().id;
+    settled(&engine, site, Status::Completed).await;
+    done(&engine, "suspend", &json!({ "site": site })).await;
+    done(&engine, "resume_service", &json!({ "site": site })).await;
+    let order = json!({"site": site, "grace": "0s"});
+    let order = Order::kind("offboard").input(order.to_string());
     let id = engine.start_saga(order).await.unwrap().id;
     engine.work_until_idle().await.unwrap();
     ask(&engine, id, Operation::Approve { step: None }).await;

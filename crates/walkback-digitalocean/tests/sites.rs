@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
+#[path = "sites/files.rs"]
+mod files;
 #[path = "sites/inventory.rs"]
 mod inventory;
 #[path = "sites/life.rs"]

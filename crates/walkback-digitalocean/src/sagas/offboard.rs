@@ -79,9 +79,11 @@ impl Saga for Offboard {
             .then("confirm_removal")
             .then_all([
                 all("remove", "apps", "app"),
+                all("remove", "cdn_endpoints", "cdn_endpoint"),
                 all("remove", "domain_records", "domain_record"),
                 all("remove", "load_balancers", "load_balancer"),
                 all("remove", "reserved_ips", "reserved_ip"),
+                all("remove", "spaces_keys", "spaces_key"),
             ])
             .then_all([
                 all("remove", "certificates", "certificate"),

@@ -56,6 +56,7 @@ pub(super) fn off(steps: Steps, parks: bool) -> Steps {
             all("suspend", "databases", "database"),
             all("suspend", "droplets", "droplet"),
             all("suspend", "firewalls", "firewall"),
+            all("suspend", "spaces_keys", "spaces_key"),
         ])
         .then(StepRef::new("tag_suspended").with("suspended", true))
 }
@@ -95,6 +96,7 @@ impl Saga for ResumeService {
                 all("resume", "droplets", "droplet"),
                 all("resume", "databases", "database"),
                 all("resume", "apps", "app"),
+                all("resume", "spaces_keys", "spaces_key"),
             ])
             .then(all("resume", "domain_records", "domain_record"))
             .then(StepRef::new("tag_suspended").with("suspended", false));

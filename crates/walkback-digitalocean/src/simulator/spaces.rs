@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
-use crate::simulator::call::{Call, Said, conflict, not_found, unprocessable};
+use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
 use crate::simulator::world::{World, moment, public};
 
 /// Seconds that an endpoint may keep what it has.
@@ -34,7 +34,11 @@ pub(super) fn keys(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
         }
         (Method::Get, [id]) => Ok((200, one(world, id)?)),
         (Method::Put | Method::Patch, [id]) => {
-            world.must("spaces_keys", id)?;
+            let was = world.must("spaces_keys", id)?["grants"].clone();
+            if call.body.get("grants").is_some() && is_for_all(&was) != is_for_all(&grants(call)) {
+                let message = "a fullaccess key cannot become a scoped one, nor the reverse";
+                return Err(Refusal::new(400, message));
+            }
             if let Some(name) = call.body["name"].as_str() {
                 world.change("spaces_keys", id, |key| key["name"] = json!(name));
             }
@@ -49,6 +53,12 @@ pub(super) fn keys(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
         }
         _ => Err(not_found()),
     }
+}
+
+/// Whether a key with these grants may do everything.
+fn is_for_all(grants: &Value) -> bool {
+    let mut grants = grants.as_array().into_iter().flatten();
+    grants.any(|grant| grant["permission"] == "fullaccess")
 }
 
 fn grants(call: &Call<'_>) -> Value {
@@ -94,7 +104,7 @@ pub(super) fn endpoints(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Sa
     }
 }
 
-fn ttl(call: &Call<'_>) -> Result<Option<i64>, crate::simulator::call::Refusal> {
+fn ttl(call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     match call.body["ttl"].as_i64() {
         Some(ttl) if !TTLS.contains(&ttl) => Err(unprocessable("ttl is invalid")),
         ttl => Ok(ttl),

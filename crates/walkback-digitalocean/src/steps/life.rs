@@ -20,6 +20,7 @@ mod shelve;
 mod state;
 mod suspend;
 mod tag;
+mod ties;
 
 pub use confirm::{ConfirmRemoval, ExportZones, FindUnknown};
 pub use rebuild::{
@@ -41,6 +42,8 @@ on_account! {
 pub enum Kind {
     /// An app.
     App,
+    /// A CDN endpoint.
+    CdnEndpoint,
     /// A certificate.
     Certificate,
     /// A database cluster.
@@ -61,6 +64,8 @@ pub enum Kind {
     ReservedIp,
     /// A snapshot.
     Snapshot,
+    /// A key of Spaces.
+    SpacesKey,
     /// An SSH key.
     SshKey,
     /// A volume.
@@ -78,6 +83,7 @@ impl Kind {
     fn path(self, id: &str) -> String {
         let many = match self {
             Self::App => "apps",
+            Self::CdnEndpoint => "cdn/endpoints",
             Self::Certificate => "certificates",
             Self::Database => "databases",
             Self::Domain => "domains",
@@ -91,6 +97,7 @@ impl Kind {
             Self::Project => "projects",
             Self::ReservedIp => "reserved_ips",
             Self::Snapshot => "snapshots",
+            Self::SpacesKey => "spaces/keys",
             Self::SshKey => "account/keys",
             Self::Volume => "volumes",
             Self::Vpc => "vpcs",
@@ -98,10 +105,11 @@ impl Kind {
         format!("/v2/{many}/{id}")
     }
 
-    /// The member of an answer about one.
+    /// As the records call one.
     fn one(self) -> &'static str {
         match self {
             Self::App => "app",
+            Self::CdnEndpoint => "cdn_endpoint",
             Self::Certificate => "certificate",
             Self::Database => "database",
             Self::Domain => "domain",
@@ -112,16 +120,26 @@ impl Kind {
             Self::Project => "project",
             Self::ReservedIp => "reserved_ip",
             Self::Snapshot => "snapshot",
+            Self::SpacesKey => "spaces_key",
             Self::SshKey => "ssh_key",
             Self::Volume => "volume",
             Self::Vpc => "vpc",
         }
     }
 
+    /// The member of an answer about one.
+    fn member(self) -> &'static str {
+        match self {
+            Self::CdnEndpoint => "endpoint",
+            Self::SpacesKey => "key",
+            other => other.one(),
+        }
+    }
+
     /// A thing as the account has it; nothing, if it is gone.
     async fn find(self, cloud: &Client, id: &str) -> Result<Option<Value>, ApiError> {
         let found = cloud.find::<Value>(&self.path(id)).await?;
-        Ok(found.map(|mut found| found[self.one()].take()))
+        Ok(found.map(|mut found| found[self.member()].take()))
     }
 }
 

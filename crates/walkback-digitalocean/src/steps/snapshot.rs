@@ -1,5 +1,7 @@
 //! Snapshots of droplets and of volumes. They outlive what they were taken of; their names carry the run.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -103,10 +105,19 @@ async fn undo(
 
 /// What a droplet's actions tell of its snapshots; whose one is, they do not say.
 struct Taking {
-    /// One is being taken, or was just now, so that it may not be shown yet.
-    under_way: bool,
+    /// One is being taken: what is shown of it cannot be used yet.
+    in_progress: bool,
+    /// How long ago the last one was taken.
+    taken_for: Option<Duration>,
     /// So many have failed since the step began.
     errored: usize,
+}
+
+impl Taking {
+    /// Whether there is, or may soon be, one that is not shown yet.
+    fn under_way(&self) -> bool {
+        self.in_progress || self.taken_for.is_some_and(|passed| passed < SETTLE)
+    }
 }
 
 impl OfDroplet {
@@ -140,18 +151,28 @@ impl OfDroplet {
             let moment = action[moment].as_str().and_then(|text| parse_moment(text).ok());
             moment.map(|moment| now.since(moment))
         };
-        let mut taking = Taking { under_way: false, errored: 0 };
+        let mut taking = Taking { in_progress: false, taken_for: None, errored: 0 };
         for action in actions.iter().filter(|action| action["type"] == "snapshot") {
             let since_began = ago(action, "started_at").is_some_and(|ago| ago <= attempt.waited());
             match action["status"].as_str() {
-                Some("in-progress") => taking.under_way = true,
+                Some("in-progress") => taking.in_progress = true,
                 Some("completed") => {
-                    taking.under_way |= ago(action, "completed_at").is_some_and(|ago| ago < SETTLE);
+                    let passed = ago(action, "completed_at").into_iter();
+                    taking.taken_for = passed.chain(taking.taken_for).min();
                 }
                 _ => taking.errored += usize::from(since_began),
             }
         }
         Ok(taking)
+    }
+
+    /// How long ago the droplet's last snapshot was taken.
+    pub(super) async fn taken_for(
+        &self,
+        cloud: &Client,
+        attempt: &Attempt,
+    ) -> Result<Option<Duration>, ApiError> {
+        Ok(self.taking(cloud, attempt).await?.taken_for)
     }
 
     /// The run's snapshot; asks for one if it is not there and not under way.
@@ -163,10 +184,13 @@ impl OfDroplet {
         let name = self.name(attempt);
         // In this order: one that ends in between is found.
         let taking = self.taking(cloud, attempt).await?;
+        if taking.in_progress {
+            return Ok(None);
+        }
         if let Some(found) = self.find(cloud, &name).await?.pop() {
             return Ok(Some(found));
         }
-        if taking.under_way {
+        if taking.under_way() {
             return Ok(None);
         }
         // Each attempt asks once for itself.
@@ -193,7 +217,7 @@ impl OfDroplet {
         known: Option<Snapshot>,
     ) -> Result<(), StepError> {
         let name = self.name(attempt);
-        let under_way = known.is_none() && self.taking(cloud, attempt).await?.under_way;
+        let under_way = known.is_none() && self.taking(cloud, attempt).await?.under_way();
         let found = self.find(cloud, &name).await?;
         if found.is_empty() && under_way {
             return Err(StepError::not_yet(cloud.look() * LOOKS));
@@ -209,8 +233,9 @@ impl OfDroplet {
     ) -> Result<Probe<Snapshot>, StepError> {
         let taking = self.taking(cloud, attempt).await?;
         Ok(match self.find(cloud, &self.name(attempt)).await?.pop() {
+            Some(_) if taking.in_progress => Probe::CannotTell,
             Some(found) => Probe::Present(found),
-            None if taking.under_way => Probe::CannotTell,
+            None if taking.under_way() => Probe::CannotTell,
             None => Probe::Absent,
         })
     }

@@ -1,13 +1,14 @@
 //! Shelving: snapshots in the place of droplets, and droplets made again of them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use walkback::describe::SagaView;
+use walkback::describe::{SagaView, StepResult};
 use walkback::desired::Provisioned;
 use walkback::engine::{Asked, Operation};
-use walkback::{Order, Status};
+use walkback::{Order, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
 
 use crate::stage::{Site, Stage};
@@ -189,7 +190,7 @@ fn confirms(saga: &SagaView) -> &str {
 /// An account that answers otherwise than the simulated one.
 struct Told {
     way: Arc<dyn Transport>,
-    otherwise: fn(&mut Value),
+    otherwise: Box<dyn Fn(&mut Value) + Send + Sync>,
 }
 
 impl Transport for Told {
@@ -202,7 +203,8 @@ impl Transport for Told {
     }
 }
 
-async fn site_told(otherwise: fn(&mut Value)) -> Site {
+async fn site_told(otherwise: impl Fn(&mut Value) + Send + Sync + 'static) -> Site {
+    let otherwise = Box::new(otherwise);
     let stage = Stage::with(|cloud| Arc::new(Told { way: cloud.token("ours"), otherwise }));
     let id = stage.provision().await.id;
     Site { stage, id }
@@ -250,22 +252,29 @@ async fn an_address_of_the_customers_own_comes_back_too() {
     assert!(ips.len() == 2 && ips.iter().all(|ip| !ip["droplet"].is_null()), "{ips:#?}");
 }
 
+/// A saga of the site that somebody has paused as soon as `when`.
+async fn paused(site: &Site, kind: &str, more: &Value, when: impl Fn() -> bool) -> SagaId {
+    let engine = &site.stage.engine;
+    let order = Order::kind(kind).input(site.order(more).to_string());
+    let id = engine.start_saga(order).await.unwrap().id;
+    let asked = Asked { actor: "ada".to_owned(), reason: None };
+    let pause = async {
+        while !when() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        engine.operate(id, &Operation::Pause, &asked).await.unwrap();
+    };
+    let (worked, ()) = tokio::join!(engine.work_until_idle(), pause);
+    worked.unwrap();
+    assert_eq!(engine.show_saga(id).await.unwrap().status, Status::Parked);
+    id
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_droplet_that_was_on_since_its_snapshot_is_not_destroyed() {
     let site = Site::new().await;
     let stage = &site.stage;
-    let order = Order::kind("suspend").input(site.order(&shelve()).to_string());
-    let id = stage.engine.start_saga(order).await.unwrap().id;
-    let asked = Asked { actor: "ada".to_owned(), reason: None };
-    let pause = async {
-        while stage.count("snapshots") == 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        stage.engine.operate(id, &Operation::Pause, &asked).await.unwrap();
-    };
-    let (worked, ()) = tokio::join!(stage.engine.work_until_idle(), pause);
-    worked.unwrap();
-    assert_eq!(stage.engine.show_saga(id).await.unwrap().status, Status::Parked);
+    let id = paused(&site, "suspend", &shelve(), || stage.count("snapshots") > 0).await;
     // It is off again, as it was; and who knows what was written in between.
     for kind in ["power_on", "power_off"] {
         act(stage, &site.droplet(), kind).await;
@@ -276,4 +285,136 @@ async fn a_droplet_that_was_on_since_its_snapshot_is_not_destroyed() {
     assert!(said.contains("has had a power_on since its snapshot"), "{said}");
     assert_eq!((site.droplet()["status"].as_str(), site.is_open()), (Some("active"), true));
     assert_eq!(stage.count("snapshots"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_snapshot_for_the_shelf_is_taken_of_a_droplet_that_is_on() {
+    let offs = AtomicUsize::new(0);
+    // Off when its suspension has ended, and never after that.
+    let site = site_told(move |body| {
+        if body["droplet"]["status"] == "off" && offs.fetch_add(1, Ordering::SeqCst) > 0 {
+            body["droplet"]["status"] = json!("active");
+        }
+    });
+    let site = site.await;
+    let stage = &site.stage;
+    let saga = site.run("suspend", shelve()).await;
+    assert_eq!((saga.status, stage.count("snapshots")), (Status::RolledBack, 0), "{saga:#?}");
+    let mut steps = saga.steps.iter().flatten();
+    let takes = steps.find(|step| step.step == "snapshot_droplets").unwrap();
+    assert!(takes.error.as_ref().unwrap().contains("is not off"), "{takes:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_pending_for_a_while_is_waited_for() {
+    let looks = AtomicUsize::new(0);
+    let site = site_told(move |body| {
+        if body["image"]["type"] == "snapshot" && looks.fetch_add(1, Ordering::SeqCst) < 3 {
+            body["image"]["status"] = json!("pending");
+        }
+    });
+    let saga = site.await.run("suspend", shelve()).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_have_for_a_droplet_by_its_id_keeps_it_from_being_shelved() {
+    let site = Site::new().await;
+    let (stage, droplet) = (&site.stage, site.droplet()["id"].clone());
+    let from = json!([{"protocol": "tcp", "ports": "22", "sources": {"droplet_ids": [droplet]}}]);
+    let mut firewall = json!({"name": "customers-own", "inbound_rules": from});
+    let error = {
+        stage.post("/v2/firewalls", firewall.clone()).await;
+        refusal(&site).await
+    };
+    let said =
+        format!("firewall `customers-own`, not the site's, knows droplet {droplet} by its id");
+    assert!(error.contains(&said), "{error}");
+    let made = stage.cloud.things()["firewalls"].clone();
+    let made = made.iter().find(|made| made["name"] == "customers-own").unwrap();
+    firewall["inbound_rules"][0]["sources"] = json!({"tags": [format!("saga:{}", site.id)]});
+    let path = format!("/v2/firewalls/{}", id(made));
+    stage.client.put::<Value>(&path, &firewall).await.unwrap();
+    assert_eq!(site.run("suspend", shelve()).await.status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_made_again_is_shut_down_before_it_goes_however_late_that_is() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&seen);
+    let site = site_told(move |body| {
+        told.lock().unwrap().extend(body["action"]["type"].as_str().map(str::to_owned));
+    });
+    let site = site.await;
+    let stage = &site.stage;
+    assert_eq!(site.run("suspend", shelve()).await.status, Status::Completed);
+    let is_on = || droplets(stage).first().is_some_and(|one| one["status"] == "active");
+    let id = paused(&site, "resume_service", &unshelve(), is_on).await;
+    seen.lock().unwrap().clear();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let saga = stage.ask(id, Operation::Cancel).await;
+    assert_eq!((saga.status, stage.count("droplets")), (Status::RolledBack, 0), "{saga:#?}");
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().any(|kind| kind == "shutdown"), "{seen:?}");
+    assert!(!seen.iter().any(|kind| kind == "power_off"), "{seen:?}");
+    assert_eq!(stage.count("snapshots"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_let_go_meanwhile_keeps_no_site_on_the_shelf() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    assert_eq!(site.run("suspend", shelve()).await.status, Status::Completed);
+    let ip = address(stage).await["ip"].as_str().unwrap().to_owned();
+    stage.client.delete(&format!("/v2/reserved_ips/{ip}")).await.unwrap();
+    let resumed = site.run("resume_service", unshelve()).await;
+    assert_eq!((resumed.status, stage.count("droplets")), (Status::Completed, 1), "{resumed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_that_errored_long_ago_is_none() {
+    let site = site_told(|body| {
+        if let Some(actions) = body["actions"].as_array_mut() {
+            let begun = json!("2019-01-01T00:00:00Z");
+            actions.push(
+                json!({"id": 1, "type": "destroy", "status": "errored", "started_at": begun}),
+            );
+        }
+    });
+    let site = site.await;
+    let saga = site.run("suspend", shelve()).await;
+    assert_eq!((saga.status, site.stage.count("droplets")), (Status::Completed, 0), "{saga:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_copy_of_a_droplet_stays() {
+    let site = Site::new().await;
+    let stage = &site.stage;
+    assert_eq!(site.run("suspend", shelve()).await.status, Status::Completed);
+    // Gone just when its snapshot is to be removed.
+    stage.cloud.set(|settings| settings.latency = Duration::from_secs(20));
+    let resuming = Order::kind("resume_service").input(site.order(&unshelve()).to_string());
+    let id = stage.engine.start_saga(resuming).await.unwrap().id;
+    let destroyed = async {
+        let confirms =
+            |step: &StepResult| step.step == "confirm_rebuilt" && step.finished_at.is_some();
+        let confirmed = async || {
+            let saga = stage.engine.show_saga(id).await.unwrap();
+            saga.steps.iter().flatten().any(confirms)
+        };
+        while !confirmed().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for droplet in droplets(stage) {
+            let path = format!("/v2/droplets/{}", droplet["id"]);
+            stage.client.delete(&path).await.unwrap();
+        }
+    };
+    let (worked, ()) = tokio::join!(stage.engine.work_until_idle(), destroyed);
+    worked.unwrap();
+    let saga = stage.settle(id).await;
+    assert_eq!((saga.status, stage.count("snapshots")), (Status::Parked, 1), "{saga:#?}");
+    let mut steps = saga.steps.iter().flatten();
+    let keeps = steps.find(|step| step.step == "remove_snapshots").unwrap();
+    assert!(keeps.error.as_ref().unwrap().contains("it is the last copy"), "{keeps:#?}");
 }

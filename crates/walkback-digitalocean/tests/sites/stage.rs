@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use walkback::clock::Clock;
 use walkback::describe::SagaView;
 use walkback::engine::{Asked, Operation};
 use walkback::testing::VirtualClock;
 use walkback::{Engine, MemoryStore, Order, Registry, SagaId};
 use walkback_digitalocean::client::Transport;
+use walkback_digitalocean::secrets::Memory;
 use walkback_digitalocean::{Client, Simulator, sagas};
 
 pub(crate) struct Stage {
     pub(crate) clock: VirtualClock,
     pub(crate) cloud: Simulator,
     pub(crate) client: Client,
+    pub(crate) secrets: Memory,
     pub(crate) engine: Engine,
 }
 
@@ -26,10 +29,29 @@ impl Stage {
     pub(crate) fn with(token: impl FnOnce(&Simulator) -> Arc<dyn Transport>) -> Self {
         let clock = VirtualClock::new();
         let cloud = Simulator::new(Arc::new(clock));
+        let secrets = Memory::default();
         let client = Client::over(token(&cloud), Arc::new(clock));
+        let client = client.keeping(Arc::new(secrets.clone()));
         let registry = sagas::add(Registry::with_builtins(), &client);
         let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();
-        Self { clock, cloud, client, engine }
+        Self { clock, cloud, client, secrets, engine }
+    }
+
+    /// With steps of one's own.
+    pub(crate) fn with_registry(
+        registry: impl FnOnce(&Simulator, Arc<dyn Clock>) -> Registry,
+    ) -> Self {
+        let stage = Self::new();
+        let registry = registry(&stage.cloud, Arc::new(stage.clock));
+        let engine = Engine::with_clock(registry, MemoryStore::new(), stage.clock).unwrap();
+        Self { engine, ..stage }
+    }
+
+    /// Runs these steps as a saga until it waits for somebody or is at rest.
+    pub(crate) async fn run_steps(&self, steps: &[&'static str], order: &Value) -> SagaView {
+        let order = Order::steps(steps.iter().copied()).input(order.to_string());
+        let id = self.engine.start_saga(order).await.unwrap().id;
+        self.settle(id).await
     }
 
     /// Starts a saga and works until it waits for somebody or is at rest.

@@ -194,6 +194,7 @@ impl Engine {
                 Event::Resumed { set: set.clone() }.into()
             }
             (Request::Complete(step), Operation::Complete { output, .. }) => {
+                may_decide(run, *step, asked)?;
                 self.0.completed_by_hand(run, *step, output)?
             }
             (Request::Signal(id), Operation::Signal { name, payload, .. }) => {
@@ -227,7 +228,10 @@ impl Engine {
                 let locks = run.state.locks_to_walk_back();
                 Outside { locks, ..Event::RetryRequested { step: *step }.into() }
             }
-            (Request::Skip(step), _) => Event::StepSkipped { step: *step }.into(),
+            (Request::Skip(step), _) => {
+                may_decide(run, *step, asked)?;
+                Event::StepSkipped { step: *step }.into()
+            }
             (Request::Abandon(step), _) => Event::Abandoned { step: *step }.into(),
             (Request::Resume | Request::Complete(_) | Request::Signal(_) | Request::Hold, _) => {
                 return Err(does_not_fit(run, request));

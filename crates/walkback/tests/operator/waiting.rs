@@ -105,6 +105,13 @@ async fn an_approval_is_given_by_those_who_may() {
         let who =
             "`ada` may not decide on step 1 `approve`: expected `grace` or `alan` (`--actor`)";
         assert_eq!(refused, who);
+        // Nor is there a way round it.
+        let output = walkback::Json::parse(r#"{"approved_by": "grace"}"#).unwrap();
+        let step = "approve".to_owned();
+        let complete = Operation::Complete { step: step.clone(), output };
+        for round in [Operation::Skip { step }, complete] {
+            assert_eq!(stage.ask(id, &round).await.unwrap_err().to_string(), who);
+        }
         let explained = stage.engine.explain_saga(id).await.unwrap();
         assert_eq!(explained.next[0].does, "let step 1 `approve` go on, as `grace` or `alan`");
         let grace = Asked { actor: "grace".to_owned(), reason: Some("it is paid".to_owned()) };

@@ -133,17 +133,12 @@ async fn create(
 }
 
 /// Destroys a droplet, which is shut down first so that its volumes are whole.
-async fn put_away(
-    cloud: &Client,
-    attempt: &Attempt,
-    id: u64,
-    found: &Value,
-) -> Result<(), StepError> {
+async fn put_away(cloud: &Client, id: u64, found: &Value) -> Result<(), StepError> {
     if found["status"] == "active" {
         let off = json!({"status": "off"});
         // Locked it is going already, or has something else under way.
         if found["locked"] != true {
-            state::power(cloud, &id.to_string(), &off, attempt.waited()).await?;
+            state::power(cloud, &id.to_string(), &off).await?;
         }
         return Err(StepError::not_yet(cloud.look()));
     }
@@ -197,7 +192,7 @@ impl Step for RebuildDroplets {
         for id in ids {
             let Some(found) = Kind::Droplet.find(&cloud, &id.to_string()).await? else { continue };
             if found["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag))) {
-                failed.extend(put_away(&cloud, &attempt, id, &found).await.err());
+                failed.extend(put_away(&cloud, id, &found).await.err());
             } else {
                 failed.push(StepError::permanent(format_args!(
                     "droplet {id} no longer carries `{tag}`: it may be another's by now"
@@ -280,7 +275,7 @@ impl Step for ConnectDroplets {
             }
             let off = json!({"status": "off"});
             let id = droplet_id.to_string();
-            if *was_off && !state::power(cloud, &id, &off, attempt.waited()).await? {
+            if *was_off && !state::power(cloud, &id, &off).await? {
                 return Err(StepError::not_yet(cloud.look()));
             }
         }

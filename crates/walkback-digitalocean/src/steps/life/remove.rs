@@ -12,6 +12,7 @@ use crate::client::{Class, Client};
 use crate::steps::domain::records_of;
 use crate::steps::life::{Kind, Thing, tag};
 use crate::steps::named::text;
+use crate::steps::spaces_key::forget;
 use crate::steps::{on_account, refused, remove, remove_tag};
 
 on_account! {
@@ -131,7 +132,8 @@ pub(super) async fn remove_one(
         }
         _ => {}
     }
-    remove(cloud, &path).await
+    remove(cloud, &path).await?;
+    if kind == Kind::SpacesKey { forget(cloud, id).await } else { Ok(()) }
 }
 
 /// Begins to take a thing off another; whether that is so is looked at later.

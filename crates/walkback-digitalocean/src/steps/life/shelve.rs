@@ -3,6 +3,7 @@
 //! the droplet was.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
 use crate::steps::life::remove::remove_one;
-use crate::steps::life::{Kind, Thing, Things, tag, untouched};
+use crate::steps::life::{Kind, Thing, Things, tag, ties, untouched};
 use crate::steps::named::text;
 use crate::steps::snapshot::{LOOKS, OfDroplet, Snapshot};
 use crate::steps::{after_others, all_of, on_account, refused};
@@ -31,6 +32,9 @@ on_account! {
 
 /// The member of what is wanted of a shelved droplet that says how it was.
 pub(super) const SHELVED: &str = "shelved";
+
+/// How long after it was taken a snapshot may be shown as one that cannot be used yet.
+const AVAILABLE: Duration = Duration::from_mins(10);
 
 /// What a droplet can be made with.
 pub(super) const FEATURES: [&str; 3] = ["backups", "ipv6", "monitoring"];
@@ -68,7 +72,7 @@ impl Facts {
     }
 
     /// What is not known of it, without which it could not be made again.
-    fn missing(&self) -> Vec<&'static str> {
+    pub(super) fn missing(&self) -> Vec<&'static str> {
         let needed = [
             ("a name", &self.droplet_name),
             ("a region", &self.region),
@@ -125,56 +129,6 @@ pub struct Shelving {
     pub shelving: Vec<Facts>,
 }
 
-/// Whether something in there is this id, or one of these addresses.
-fn mentions(value: &Value, id: u64, own: &[&str]) -> bool {
-    match value {
-        Value::Number(number) => number.as_u64() == Some(id),
-        Value::String(text) => *text == id.to_string() || own.contains(&text.as_str()),
-        Value::Array(values) => values.iter().any(|value| mentions(value, id, own)),
-        Value::Object(members) => members.values().any(|value| mentions(value, id, own)),
-        _ => false,
-    }
-}
-
-/// What knows this droplet by its id or its own address, both of which it loses: now, or when it is no
-/// longer suspended; and what would go with it.
-fn ties(things: &[Thing], (facts, droplet): &(Facts, Value)) -> Vec<String> {
-    let id = facts.droplet_id;
-    let networks = [&droplet["networks"]["v4"], &droplet["networks"]["v6"]];
-    let own = networks.into_iter().filter_map(Value::as_array).flatten();
-    let own: Vec<&str> = own.filter_map(|address| address["ip_address"].as_str()).collect();
-    let mut ties = Vec::new();
-    for thing in things {
-        let name = thing.name.as_deref().unwrap_or(&thing.id);
-        let kind = match thing.kind {
-            Kind::Firewall => "firewall",
-            Kind::Database => "database",
-            Kind::DomainRecord => "record",
-            Kind::LoadBalancer => {
-                let by_id = mentions(&thing.state["droplet_ids"], id, &[]);
-                if by_id && text(&thing.state, "tag").is_empty() {
-                    ties.push(format!("load balancer `{name}` knows droplet {id} by its id"));
-                }
-                continue;
-            }
-            _ => continue,
-        };
-        let before = thing.before_suspension().unwrap_or_default();
-        if mentions(&thing.state, id, &own) || mentions(&before, id, &own) {
-            ties.push(format!("{kind} `{name}` knows droplet {id} by its id or its own address"));
-        }
-    }
-    if let Some(backups) = droplet["backup_ids"].as_array().filter(|ids| !ids.is_empty()) {
-        let count = backups.len();
-        ties.push(format!("droplet {id} has {count} backups, which would go with it"));
-    }
-    let missing = facts.missing();
-    if !missing.is_empty() {
-        ties.push(format!("droplet {id} is said to have no {}", missing.join(", no ")));
-    }
-    ties
-}
-
 impl Step for CheckShelving {
     const NAME: &'static str = "check_shelving";
     const OPTIONS: Options = crate::steps::OPTIONS.read_only();
@@ -188,7 +142,9 @@ impl Step for CheckShelving {
             thing.state = thing.kind.find(&self.cloud, &thing.id).await?.unwrap_or_default();
         }
         let droplets = look(&self.cloud, &things).await?;
-        let mistakes: Vec<_> = droplets.iter().flat_map(|one| ties(&things, one)).collect();
+        let mut mistakes: Vec<_> =
+            droplets.iter().flat_map(|one| ties::own(&things, one)).collect();
+        mistakes.extend(ties::others(&self.cloud, &things, &droplets).await?);
         if !mistakes.is_empty() {
             return refused(format_args!(
                 "{}: a droplet that is made again has another id and another address, and no backups; \
@@ -234,7 +190,20 @@ async fn take(
     if found["status"] != "off" {
         return refused(format_args!("droplet {id} is not off: look at it first"));
     }
-    of.take(cloud, attempt).await
+    let taken = of.take(cloud, attempt).await?;
+    if let Some(snapshot) = &taken
+        && !usable(cloud, snapshot).await?
+        && of.taken_for(cloud, attempt).await?.is_some_and(|passed| passed < AVAILABLE)
+    {
+        return Ok(None);
+    }
+    Ok(taken)
+}
+
+/// Whether a droplet can be made of the snapshot.
+async fn usable(cloud: &Client, snapshot: &Snapshot) -> Result<bool, ApiError> {
+    let image: Option<Value> = cloud.find(&format!("/v2/images/{}", snapshot.snapshot_id)).await?;
+    Ok(image.is_some_and(|image| image["image"]["status"] == "available"))
 }
 
 impl Step for SnapshotDroplets {
@@ -322,8 +291,7 @@ async fn kept(
     }
     let name = &snapshot.snapshot_name;
     let found = Kind::Snapshot.find(cloud, &snapshot.snapshot_id).await?.unwrap_or_default();
-    let image: Option<Value> = cloud.find(&format!("/v2/images/{}", snapshot.snapshot_id)).await?;
-    let usable = image.is_some_and(|image| image["image"]["status"] == "available");
+    let usable = usable(cloud, snapshot).await?;
     let is_here = found["regions"].as_array().is_some_and(|all| all.contains(&json!(facts.region)));
     let of_it = text(&found, "resource_id") == id.to_string();
     let taken_at = parse_moment(&text(&found, "created_at")).ok();

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use walkback::time::parse_moment;
 
 use crate::client::{ApiError, Class, Client};
 use crate::steps::life::{Kind, Thing};
 
 /// How long a droplet may take to shut down before its power is cut.
 const SHUTDOWN: Duration = Duration::from_mins(2);
+/// After how long a shutdown that was of no use says nothing any more: it is told to once more.
+const FORGOTTEN: Duration = Duration::from_mins(30);
 /// Who may reach a suspended database if nobody is named: without any rule everybody could.
 const NOBODY: &str = "127.0.0.1";
 
@@ -35,6 +38,7 @@ pub(super) async fn read(cloud: &Client, thing: &Thing) -> Result<Value, ApiErro
         Kind::Firewall => &["name", "inbound_rules", "outbound_rules", "droplet_ids", "tags"],
         Kind::DomainRecord => &["type", "data", "ttl"],
         Kind::App => &["spec"],
+        Kind::SpacesKey => &["name", "grants"],
         Kind::Database => {
             let found = cloud.find::<Value>(&format!("/v2/databases/{id}/firewall")).await?;
             return Ok(found.map_or(Value::Null, |found| json!({"rules": rules(&found)})));
@@ -67,6 +71,13 @@ pub(super) fn suspended(kind: Kind, state: &Value, kept: &Kept) -> Value {
             let ops = kept.ops_ip.as_deref().unwrap_or(NOBODY);
             to["rules"] = json!([{"type": "ip_addr", "value": ops}]);
         }
+        Kind::SpacesKey => {
+            for grant in to["grants"].as_array_mut().into_iter().flatten() {
+                if grant["permission"] == "readwrite" {
+                    grant["permission"] = json!("read");
+                }
+            }
+        }
         Kind::App => to["spec"]["maintenance"] = json!({"enabled": true, "archive": true}),
         _ => {}
     }
@@ -74,16 +85,11 @@ pub(super) fn suspended(kind: Kind, state: &Value, kept: &Kept) -> Value {
 }
 
 /// Brings a thing to be like this; says whether it is. What is gone needs nothing.
-pub(super) async fn set(
-    cloud: &Client,
-    thing: &Thing,
-    to: &Value,
-    waited: Duration,
-) -> Result<bool, ApiError> {
+pub(super) async fn set(cloud: &Client, thing: &Thing, to: &Value) -> Result<bool, ApiError> {
     let (kind, id) = (thing.kind, &thing.id);
     let done = match kind {
-        Kind::Droplet => return power(cloud, id, to, waited).await,
-        Kind::DomainRecord => cloud.patch::<Value>(&kind.path(id), to).await,
+        Kind::Droplet => return power(cloud, id, to).await,
+        Kind::DomainRecord | Kind::SpacesKey => cloud.patch::<Value>(&kind.path(id), to).await,
         Kind::Database => cloud.put(&format!("/v2/databases/{id}/firewall"), to).await,
         _ => cloud.put(&kind.path(id), to).await,
     };
@@ -94,25 +100,37 @@ pub(super) async fn set(
     }
 }
 
-/// Switches a droplet on or off; a shutdown may end without one, so that it is looked at.
-pub(super) async fn power(
-    cloud: &Client,
-    id: &str,
-    to: &Value,
-    waited: Duration,
-) -> Result<bool, ApiError> {
+/// Switches a droplet on or off; says whether it is so. A shutdown may end without one, so that it is looked
+/// at, and its power is cut where the last one was of no use for so long.
+pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, ApiError> {
     let Some(found) = Kind::Droplet.find(cloud, id).await? else { return Ok(true) };
     if found["status"] == to["status"] {
         return Ok(true);
     }
-    let action = match to["status"].as_str() {
-        Some("off") if waited < SHUTDOWN => "shutdown",
-        Some("off") => "power_off",
-        _ => "power_on",
+    let action = if to["status"] == "off" {
+        match shut_down_for(cloud, id).await? {
+            Some(passed) if passed < SHUTDOWN => return Ok(false),
+            Some(passed) if passed < FORGOTTEN => "power_off",
+            _ => "shutdown",
+        }
+    } else {
+        "power_on"
     };
     let path = format!("/v2/droplets/{id}/actions");
     match cloud.post::<Value>(&path, &json!({ "type": action })).await {
         Err(error) if error.class() != Class::Busy => Err(error),
         _ => Ok(false),
     }
+}
+
+/// How long ago the droplet was told to shut down, if nothing has been done with it since.
+async fn shut_down_for(cloud: &Client, id: &str) -> Result<Option<Duration>, ApiError> {
+    let path = format!("/v2/droplets/{id}/actions");
+    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+    let begun = actions.iter().filter_map(|action| {
+        Some((parse_moment(action["started_at"].as_str()?).ok()?, &action["type"]))
+    });
+    let last = begun.max_by_key(|(moment, _)| *moment);
+    let shutdown = last.filter(|(_, kind)| *kind == "shutdown");
+    Ok(shutdown.map(|(moment, _)| cloud.now().since(moment)))
 }

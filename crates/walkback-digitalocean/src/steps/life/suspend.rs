@@ -62,14 +62,10 @@ impl Wanted {
 }
 
 /// Brings each thing to where it shall be, all of them at once.
-async fn bring(
-    cloud: &Client,
-    attempt: &Attempt,
-    things: Vec<(&Thing, Value)>,
-) -> Result<(), StepError> {
+async fn bring(cloud: &Client, things: Vec<(&Thing, Value)>) -> Result<(), StepError> {
     let (mut there, mut failed) = (true, None::<ApiError>);
     for (thing, to) in things {
-        match state::set(cloud, thing, &to, attempt.waited()).await {
+        match state::set(cloud, thing, &to).await {
             Ok(is_there) => there &= is_there,
             Err(error) => failed = Some(error),
         }
@@ -85,13 +81,12 @@ async fn bring(
 /// Brings each thing to where it shall be, and says what is wanted of each from then on.
 async fn switch(
     cloud: &Client,
-    attempt: &Attempt,
     things: Vec<(&Thing, Value)>,
     wanted: impl Fn(&Thing) -> Value,
 ) -> Result<Changed, StepError> {
     let changed = things.iter().map(|(thing, _)| thing.becomes(&wanted(thing)));
     let changed = changed.collect::<Result<_, _>>()?;
-    bring(cloud, attempt, things).await?;
+    bring(cloud, things).await?;
     Ok(Changed { changed })
 }
 
@@ -110,7 +105,7 @@ async fn switch_back(
             before.push((thing, thing.state.clone()));
         }
     }
-    bring(cloud, attempt, before).await
+    bring(cloud, before).await
 }
 
 impl Step for Suspend {
@@ -119,13 +114,13 @@ impl Step for Suspend {
     type Input = Wanted;
     type Output = Changed;
 
-    async fn execute(&self, attempt: Attempt, of: Wanted) -> Result<Changed, StepError> {
+    async fn execute(&self, _: Attempt, of: Wanted) -> Result<Changed, StepError> {
         let suspended = |thing: &Thing| {
             let mut wanted = thing.wanted();
             wanted["suspended"] = thing.state.clone();
             wanted
         };
-        switch(&self.cloud, &attempt, of.to_suspend(), suspended).await
+        switch(&self.cloud, of.to_suspend(), suspended).await
     }
 
     async fn compensate(
@@ -148,7 +143,7 @@ impl Step for Resume {
     type Input = Wanted;
     type Output = Changed;
 
-    async fn execute(&self, attempt: Attempt, of: Wanted) -> Result<Changed, StepError> {
+    async fn execute(&self, _: Attempt, of: Wanted) -> Result<Changed, StepError> {
         let resumed = |thing: &Thing| {
             let mut wanted = thing.wanted();
             if let Value::Object(members) = &mut wanted {
@@ -156,7 +151,7 @@ impl Step for Resume {
             }
             wanted
         };
-        switch(&self.cloud, &attempt, of.to_resume(), resumed).await
+        switch(&self.cloud, of.to_resume(), resumed).await
     }
 
     async fn compensate(
