@@ -60,11 +60,20 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The engine over the store, to ask and to tell.
+    /// The engine over a store that is there already, to ask and to tell.
+    ///
+    /// # Errors
+    /// If it was named and is not there, or cannot be used.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        self.place.must_be_there()?;
+        self.new_engine()
+    }
+
+    /// The engine over the store, which is made if it is not there.
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+    pub(crate) fn new_engine(&self) -> Result<Engine, Failure> {
         self.engine_with(registry_of, true)
     }
 

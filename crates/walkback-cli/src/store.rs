@@ -9,6 +9,9 @@ use walkback::{Engine, MemoryStore, Registry, SqliteStore};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
+/// The store of whoever names none.
+const DEFAULT: &str = "walkback.db";
+
 /// Where sagas are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -18,6 +21,28 @@ pub(crate) enum Place {
     Sqlite(PathBuf),
     /// On a server.
     Postgres(Url),
+}
+
+impl Place {
+    /// A file that somebody has named is there. One that nobody has named may yet come to be.
+    ///
+    /// # Errors
+    /// If it is not: a mistyped name must not look like a store in which nothing is, nor make one.
+    pub(crate) fn must_be_there(&self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(path) if path != Path::new(DEFAULT) && !path.exists() => {
+                Err(Failure::new(
+                    Exit::Store,
+                    format!(
+                        "there is no store `{}`: expected the file of one; `walkback run`, `start` and `work` \
+                     make it",
+                        path.display()
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A URL, which may hold a password, and what people may see of it.
@@ -63,7 +88,7 @@ pub(crate) fn choose(flag: Option<&str>) -> Result<Place, Failure> {
             return Ok(place);
         }
     }
-    Ok(Place::Sqlite(PathBuf::from("walkback.db")))
+    Ok(Place::Sqlite(PathBuf::from(DEFAULT)))
 }
 
 /// The engine over it, knowing these steps and kinds; whether a worker of it listens to hints.

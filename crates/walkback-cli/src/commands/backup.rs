@@ -37,6 +37,7 @@ pub(crate) async fn run(app: &App, args: BackupArgs) -> Outcome {
         let why = format!("`{}` is there already: expected a new file", args.file.display());
         return Err(Failure::new(Exit::Usage, why));
     }
+    app.place.must_be_there()?;
     SqliteStore::open(path)?.backup(&args.file).await?;
     if app.out.json {
         app.out.json(&json!({"store": app.place.to_string(), "file": args.file}))?;

@@ -12,7 +12,7 @@ may. Where workers may not change tables, run this as their owner before the dep
 that an older binary in use does not bear, and nothing at all if there is nothing to do.";
 
 pub(crate) async fn run(app: &App) -> Outcome {
-    let version = app.engine()?.migrate().await?;
+    let version = app.new_engine()?.migrate().await?;
     if app.out.json {
         app.out.json(&serde_json::json!({ "version": version }))?;
         return Ok(Exit::Done);

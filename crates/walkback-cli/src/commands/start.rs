@@ -23,7 +23,7 @@ pub(crate) struct StartArgs {
 
 pub(crate) async fn run(app: &App, args: StartArgs) -> Outcome {
     let order = args.order.order()?;
-    let started = app.engine()?.start_saga(order).await?;
+    let started = app.new_engine()?.start_saga(order).await?;
     if app.out.json {
         app.out.json(&started)?;
     } else {

@@ -35,7 +35,7 @@ pub(crate) struct SyncArgs {
 }
 
 pub(crate) async fn run(app: &App, args: SyncArgs) -> Outcome {
-    let engine = app.engine()?;
+    let engine = app.new_engine()?;
     loop {
         let ended = once(app, &engine).await?;
         let Some(every) = args.every else { return Ok(ended) };

@@ -39,6 +39,7 @@ pub(crate) fn remark(row: &Row) -> String {
     parts.extend(text("error"));
     parts.extend(text("output").filter(|output| output != "{}"));
     parts.extend(payload.get("then").and_then(then));
+    parts.extend(payload.get("wait").and_then(wait));
     parts.extend(text("why"));
     parts.extend(row.actor.as_ref().map(|actor| format!("by {actor}")));
     parts.extend(text("reason"));
@@ -47,6 +48,17 @@ pub(crate) fn remark(row: &Row) -> String {
 
 fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a step waits for that somebody has to do; moments that come by themselves say nothing.
+fn wait(wait: &Value) -> Option<String> {
+    let (what, of) = wait.as_object()?.iter().next()?;
+    match what.as_str() {
+        "approval" => Some("for an approval (`walkback approve`, or `deny`)".to_owned()),
+        "signal" => Some(format!("for the signal `{}`", as_text(&of["name"]))),
+        "lock" => Some(format!("for the lock `{}`, which others hold", as_text(&of["key"]))),
+        _ => None,
+    }
 }
 
 fn then(then: &Value) -> Option<String> {

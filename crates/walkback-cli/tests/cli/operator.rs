@@ -172,8 +172,17 @@ fn explain_says_what_is_waited_for_and_what_can_be_done() {
     let id = desk.start(steps).to_string();
     let pending = desk.run(&["explain", &id]);
     assert!(pending.out.contains("waits for a worker that serves queue `default`"), "{pending:?}");
+    assert!(
+        pending.out.contains("nobody works on this store: `walkback work` does"),
+        "{pending:?}"
+    );
     let worker = Running::begin(&desk, &["work"]);
     while desk.run(&["show", &id, "--json"]).json()["waiting_for"].is_null() {}
+    let site = r#"{"site": "01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e"}"#;
+    let suspends = desk.run(&["start", "suspend", "--input", site]).out.trim().to_owned();
+    let explained = desk.run(&["explain", &suspends]);
+    let without = "no worker of its queue knows step 0 `read_site`: one without an account";
+    assert!(explained.out.contains(without), "{explained:?}");
     worker.signal("TERM");
     worker.end();
     let ran = desk.run(&["explain", &id]);

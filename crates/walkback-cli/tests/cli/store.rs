@@ -86,9 +86,25 @@ fn other_programs_databases_and_newer_schemas_are_left_alone() {
     };
     change("other.db", "CREATE TABLE books (title TEXT)");
     refused("other.db", "this is another program's database");
-    assert_eq!(desk.run(&["list", "--store", "sqlite:newer.db"]).code, 0);
+    assert_eq!(desk.run(&["start", "--steps", "echo", "--store", "sqlite:newer.db"]).code, 0);
     change("newer.db", "PRAGMA user_version = 99");
     refused("newer.db", "its schema has version 99");
+}
+
+#[test]
+fn a_mistyped_name_is_no_empty_store() {
+    let desk = Desk::new();
+    for command in ["list", "attention", "verify", "doctor", "provisioned"] {
+        let ran = desk.run(&[command, "--store", "sqlite:walkbak.db"]);
+        assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{ran:?}");
+        assert!(
+            ran.err.contains("there is no store `walkbak.db`: expected the file of one"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 0);
+    // Whoever names none has just not begun.
+    assert_eq!(desk.run(&["list"]).code, 0);
 }
 
 #[test]

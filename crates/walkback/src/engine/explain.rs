@@ -13,7 +13,7 @@ use crate::ledger::Row;
 use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
 use crate::plan::StepIdx;
 use crate::run::Run;
-use crate::store::{Filter, StoredRun};
+use crate::store::{Filter, StoredRun, serves};
 use crate::time::Timestamp;
 
 /// Why a saga stands as it does.
@@ -73,6 +73,10 @@ impl Engine {
             };
             explained.because.push(because);
         }
+        let due = run.wake_at().is_some_and(|at| at <= self.0.clock.now());
+        if due && !explained.owned && !run.state.status().at_rest() {
+            explained.because.extend(self.nobody_takes(&run).await?);
+        }
         if run.state.permits(&Request::Rollback) == Verdict::Fits {
             match self.check_rollback(&run).await {
                 Err(refused @ (Error::NotTheOwner { .. } | Error::Locked { .. })) => {
@@ -83,6 +87,30 @@ impl Engine {
             }
         }
         Ok(explained)
+    }
+
+    /// Why nobody takes a run that is due, as far as the workers tell.
+    async fn nobody_takes(&self, run: &Run) -> Result<Option<String>, Error> {
+        let mut workers = self.0.store.workers().await?;
+        if workers.is_empty() {
+            return Ok(Some("nobody works on this store: `walkback work` does".to_owned()));
+        }
+        workers.retain(|worker| serves(&worker.info.queues, &run.spec.queue));
+        if workers.is_empty() {
+            return Ok(Some(format!("no worker serves queue `{}`", run.spec.queue)));
+        }
+        let plan = run.state.plan();
+        let known = |idx: &StepIdx| {
+            let step = &*plan.step(*idx).step;
+            workers.iter().any(|worker| worker.info.steps.iter().any(|of| of == step))
+        };
+        let unknown = (0..plan.len()).find(|idx| !known(idx));
+        Ok(unknown.map(|idx| {
+            format!(
+                "no worker of its queue knows step {idx} `{}`: one without an account knows none that needs it",
+                plan.name(idx)
+            )
+        }))
     }
 
     /// Every saga that needs a person, the one that waits longest first.
