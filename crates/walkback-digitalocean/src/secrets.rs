@@ -45,7 +45,8 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// In this folder, which is made with the first secret.
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        // People are told where a secret is, wherever they are.
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 
     fn file(&self, name: &str) -> Result<PathBuf, String> {
