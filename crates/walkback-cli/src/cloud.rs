@@ -84,7 +84,9 @@ impl CloudArgs {
     /// If what is said of it is wrong, or the simulated account cannot be read.
     pub(crate) fn client(&self, place: &Place) -> Result<Client, Failure> {
         let secrets = self.secrets.clone().filter(|folder| !folder.as_os_str().is_empty());
-        let secrets = secrets.unwrap_or_else(|| beside(place, "-secrets"));
+        // A simulated account counts its keys, so that a real one's may have the same name.
+        let own = if self.simulate { "-cloud-secrets" } else { "-secrets" };
+        let secrets = secrets.unwrap_or_else(|| beside(place, own));
         Ok(self.account(place)?.keeping(Arc::new(Folder::new(&secrets))))
     }
 

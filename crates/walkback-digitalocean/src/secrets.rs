@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::future::ready;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,10 +63,17 @@ impl Folder {
         let file = self.file(name)?;
         let new = self.0.join(format!(".{name}"));
         let written = || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-            let options = &mut OpenOptions::new();
+            if !self.0.exists() {
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+                self.0.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())?;
+            }
+            if std::fs::metadata(&self.0)?.permissions().mode() & 0o077 != 0 {
+                let why = "others can use the folder: expected one with mode 0700";
+                return Err(std::io::Error::other(why));
+            }
+            gone(std::fs::remove_file(&new))?;
             let mut half =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             half.write_all(secret.as_bytes())?;
             half.sync_all()?;
             std::fs::rename(&new, &file)?;
@@ -78,12 +85,20 @@ impl Folder {
 
     fn remove(&self, name: &str) -> Result<(), String> {
         let file = self.file(name)?;
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(format!("`{}`: {error}", file.display()))
-            }
-            _ => Ok(()),
+        // One that was not written to its end, too.
+        for file in [self.0.join(format!(".{name}")), file] {
+            gone(std::fs::remove_file(&file))
+                .map_err(|error| format!("`{}`: {error}", file.display()))?;
         }
+        Ok(())
+    }
+}
+
+/// What is not there is gone.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -149,8 +164,6 @@ impl std::fmt::Debug for Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[tokio::test]
@@ -169,6 +182,9 @@ mod tests {
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
         folder.forget("DO00A").await.unwrap();
         assert_eq!(folder.find("DO00A").await.unwrap(), None);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let error = folder.keep("DO00A", "secret").await.unwrap_err();
+        assert!(error.contains("expected one with mode 0700"), "{error}");
     }
 
     #[tokio::test]

@@ -181,7 +181,7 @@ fn explain_says_what_is_waited_for_and_what_can_be_done() {
     let site = r#"{"site": "01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e"}"#;
     let suspends = desk.run(&["start", "suspend", "--input", site]).out.trim().to_owned();
     let explained = desk.run(&["explain", &suspends]);
-    let without = "no worker of its queue knows step 0 `read_site`: one without an account";
+    let without = "no worker of its queue knows step 0 `read_site` and all before: perhaps";
     assert!(explained.out.contains(without), "{explained:?}");
     worker.signal("TERM");
     worker.end();

@@ -74,9 +74,15 @@ impl ApiError {
         Self { class, call: call(method, path), text, retry_after }
     }
 
-    /// The answer, or what was to be sent, has not the form that we know.
+    /// The answer has not the form that we know. What it has instead is not said: it may be a secret.
     pub(super) fn not_ours(method: Method, path: &str, error: &serde_json::Error) -> Self {
-        let text = format!("not the form that was expected: {error}");
+        let said = error.to_string();
+        let safe = match said.split_once(", expected ") {
+            Some((_, expected)) => format!("expected {expected}"),
+            None if said.starts_with("missing field") => said,
+            None => "expected another".to_owned(),
+        };
+        let text = format!("not the form that was expected: {safe}");
         Self { class: Class::Unknown, call: call(method, path), text, retry_after: None }
     }
 

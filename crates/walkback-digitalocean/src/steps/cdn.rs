@@ -1,10 +1,13 @@
 //! A CDN endpoint, unique by the Space that it serves: it carries no name of ours, so that one that is there
 //! before the run makes any is somebody's, is used, and stays.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
+use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
@@ -16,6 +19,16 @@ on_account! {
     LookForCdn;
     /// Creates an endpoint, unless it was there before the run made any.
     EnsureCdn;
+}
+
+/// How far the clocks of the account and of this machine may differ.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// A look that failed has done nothing.
+fn nothing_done(error: ApiError) -> StepError {
+    let waits = error.class() == Class::RateLimited;
+    let error = StepError::from(error);
+    if waits { error } else { error.clean() }
 }
 
 /// Which Space.
@@ -58,6 +71,12 @@ async fn find(cloud: &Client, origin: &str) -> Result<Option<Value>, ApiError> {
     Ok(all.into_iter().find(|found| found["origin"] == origin))
 }
 
+/// Whether what was found was made since the step began; clocks differ by a little.
+fn is_new(cloud: &Client, attempt: &Attempt, found: &Value) -> bool {
+    let made_at = found["created_at"].as_str().and_then(|text| parse_moment(text).ok());
+    made_at.is_some_and(|made_at| cloud.now().since(made_at) <= attempt.waited() + SKEW)
+}
+
 /// The endpoint as it is there.
 fn ensured(found: &Value, is_ours: bool) -> Endpoint {
     let id = is_ours.then(|| text(found, "id"));
@@ -83,10 +102,12 @@ impl Step for EnsureCdn {
 
     async fn execute(&self, attempt: Attempt, of: Wanted) -> Result<Endpoint, StepError> {
         let origin = &of.cdn_origin;
-        // Nothing of ours can be there before the second one.
-        let is_first = attempt.number() == 1;
-        if let Some(found) = find(&self.cloud, origin).await? {
-            return Ok(ensured(&found, !of.cdn_existed && !is_first));
+        // Nothing of ours can be there before anything was asked for.
+        let is_first = attempt.number() == 1 && attempt.waited() < SKEW;
+        let found = find(&self.cloud, origin).await.map_err(nothing_done)?;
+        if let Some(found) = found {
+            let is_ours = !of.cdn_existed && !is_first && is_new(&self.cloud, &attempt, &found);
+            return Ok(ensured(&found, is_ours));
         }
         if of.cdn_existed {
             return refused(format_args!("the endpoint of `{origin}` was there and is gone"));
@@ -117,7 +138,8 @@ impl Step for EnsureCdn {
         let id = match effect {
             Effect::Known(endpoint) => endpoint.cdn_endpoint_id,
             Effect::Unknown => match find(&cloud, &of.cdn_origin).await? {
-                Some(found) => Some(text(&found, "id")),
+                Some(found) if is_new(&cloud, &attempt, &found) => Some(text(&found, "id")),
+                Some(_) => None,
                 None => return absent_for_sure(&cloud, &attempt),
             },
         };
@@ -127,9 +149,12 @@ impl Step for EnsureCdn {
         }
     }
 
-    async fn probe(&self, _: Attempt, of: Wanted) -> Result<Probe<Endpoint>, StepError> {
+    async fn probe(&self, attempt: Attempt, of: Wanted) -> Result<Probe<Endpoint>, StepError> {
         let found = find(&self.cloud, &of.cdn_origin).await?;
-        Ok(found.map_or(Probe::Absent, |found| Probe::Present(ensured(&found, !of.cdn_existed))))
+        Ok(found.map_or(Probe::Absent, |found| {
+            let is_ours = !of.cdn_existed && is_new(&self.cloud, &attempt, &found);
+            Probe::Present(ensured(&found, is_ours))
+        }))
     }
 
     fn provisions(&self, endpoint: &Endpoint) -> Option<Provision> {

@@ -217,9 +217,10 @@ impl OfDroplet {
         known: Option<Snapshot>,
     ) -> Result<(), StepError> {
         let name = self.name(attempt);
-        let under_way = known.is_none() && self.taking(cloud, attempt).await?.under_way();
+        let taking = self.taking(cloud, attempt).await?;
         let found = self.find(cloud, &name).await?;
-        if found.is_empty() && under_way {
+        // One that is still being taken is not removed half.
+        if known.is_none() && (taking.in_progress || found.is_empty() && taking.under_way()) {
             return Err(StepError::not_yet(cloud.look() * LOOKS));
         }
         undo(cloud, attempt, &name, (known, found)).await

@@ -78,9 +78,13 @@ fn path(access_key: &str) -> String {
 
 /// The run's own; names may be there twice.
 async fn find(cloud: &Client, name: &str) -> Result<Vec<Found>, ApiError> {
-    let mut all: Vec<Found> = cloud.list(&format!("/v2/spaces/keys?name={name}"), "keys").await?;
-    all.retain(|found| found.name == name);
-    Ok(all)
+    let all: Vec<Found> = cloud.list("/v2/spaces/keys", "keys").await?;
+    let mut own = Vec::new();
+    for found in all.into_iter().filter(|found| found.name == name) {
+        // A list may still show what is gone.
+        own.extend(cloud.find::<One<Found>>(&path(&found.access_key)).await?.map(|one| one.key));
+    }
+    Ok(own)
 }
 
 /// What went wrong with the keeper may pass by itself; nothing in the account is changed by that.
@@ -108,18 +112,15 @@ async fn sorted(
     Ok((kept, useless))
 }
 
-/// Removes a key, and then its secret.
+/// Removes a key, and then its secret, which is its only one as long as it lives.
 async fn remove_key(cloud: &Client, access_key: &str) -> Result<(), StepError> {
     remove(cloud, &path(access_key)).await?;
     forget(cloud, access_key).await
 }
 
-/// Forgets the secret of a key that is gone, where there is a keeper.
+/// Forgets the secret of a key that is gone.
 pub(super) async fn forget(cloud: &Client, access_key: &str) -> Result<(), StepError> {
-    match cloud.keeper() {
-        Ok(keeper) => keeper.forget(access_key).await.map_err(not_kept),
-        Err(_) => Ok(()),
-    }
+    cloud.keeper()?.forget(access_key).await.map_err(not_kept)
 }
 
 impl Step for CreateSpacesKey {
@@ -145,6 +146,12 @@ impl Step for CreateSpacesKey {
         let made: One<Made> = cloud.post("/v2/spaces/keys", &body).await?;
         let Made { access_key, secret_key } = made.key;
         let at = keeper.keep(&access_key, &secret_key).await;
+        // Others may have gone on without this worker, and replaced the key meanwhile.
+        let there = cloud.find::<One<Found>>(&path(&access_key)).await;
+        if there.map_err(|error| StepError::from(error).unknown())?.is_none() {
+            forget(cloud, &access_key).await?;
+            return Err(StepError::transient("the key that was made is gone").unknown());
+        }
         Ok(Credentials {
             access_key,
             spaces_key_name: name,
@@ -171,16 +178,15 @@ impl Step for CreateSpacesKey {
                     ));
                 }
                 Some(found) if !ids.contains(&found.access_key) => ids.push(found.access_key),
-                _ => forget(&cloud, known).await?,
+                Some(_) => {}
+                None => forget(&cloud, known).await?,
             }
-        }
-        if ids.is_empty() && known.is_none() {
-            return absent_for_sure(&cloud, &attempt);
         }
         for id in ids {
             remove_key(&cloud, &id).await?;
         }
-        Ok(())
+        // There may be another one that no list shows yet.
+        if known.is_none() { absent_for_sure(&cloud, &attempt) } else { Ok(()) }
     }
 
     /// One whose secret is lost is not what `execute` would have come to: it is executed again.
@@ -193,8 +199,8 @@ impl Step for CreateSpacesKey {
         if found.is_empty() {
             return Ok(Probe::Absent);
         }
-        let (kept, _) = sorted(&self.cloud, found).await?;
-        Ok(kept.map_or(Probe::CannotTell, Probe::Present))
+        let (kept, useless) = sorted(&self.cloud, found).await?;
+        Ok(kept.filter(|_| useless.is_empty()).map_or(Probe::CannotTell, Probe::Present))
     }
 
     fn provisions(&self, key: &Credentials) -> Option<Provision> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use walkback::engine::Operation;
 use walkback::{Registry, Status};
 use walkback_digitalocean::secrets::{Keeper, Kept, Memory};
+use walkback_digitalocean::simulator::{CallFault, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
 use crate::stage::{Site, Stage};
@@ -109,12 +111,51 @@ async fn an_endpoint_that_others_make_in_between_is_not_removed() {
     assert_eq!((saga.status, stage.count("cdn_endpoints")), (Status::RolledBack, 1));
     // Not shown yet, it is refused by the API, and nothing is made.
     let stage = Stage::new();
-    stage.cloud.set(|settings| settings.lists_lag = std::time::Duration::from_mins(10));
+    stage.cloud.set(|settings| settings.lists_lag = Duration::from_mins(10));
     stage.post("/v2/cdn/endpoints", json!({ "origin": ORIGIN })).await;
     let saga = stage.run_steps(steps, &order).await;
     assert_eq!((saga.status, stage.count("cdn_endpoints")), (Status::RolledBack, 1));
     let said = saga.steps.unwrap()[0].error.clone().unwrap();
     assert!(said.contains("somebody else has just made the endpoint"), "{said}");
+}
+
+/// A call that fails before anything is asked for makes nobody's endpoint ours.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_takes_no_endpoint_of_others() {
+    let stage = Stage::new();
+    stage.post("/v2/cdn/endpoints", json!({ "origin": ORIGIN })).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let fault = (Struck::Nth(stage.cloud.calls() + 1), CallFault::Failed);
+    stage.cloud.set(|settings| settings.fault = Some(fault));
+    let mut order = order();
+    order["cdn_existed"] = json!(false);
+    let made = stage.run_steps(&["ensure_cdn"], &order).await;
+    assert_eq!((made.status, stage.cloud.struck()), (Status::Completed, true), "{made:#?}");
+    let saga = stage.ask(made.id, Operation::Rollback).await;
+    assert_eq!((saga.status, stage.count("cdn_endpoints")), (Status::RolledBack, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_with_signs_is_found_and_one_that_others_gave_is_kept() {
+    let stage = Stage::new();
+    // The answer of the create, after the list.
+    let fault = (Struck::Nth(stage.cloud.calls() + 2), CallFault::Lost);
+    stage.cloud.set(|settings| settings.fault = Some(fault));
+    let mut order = order();
+    order["name"] = json!("R&D+#1");
+    let made = stage.run_steps(&["create_spaces_key"], &order).await;
+    assert_eq!((made.status, stage.count("spaces_keys")), (Status::Completed, 1), "{made:#?}");
+    assert!(stage.cloud.struck());
+    let key = stage.cloud.things()["spaces_keys"][0]["access_key"].clone();
+    let path = format!("/v2/spaces/keys/{}", key.as_str().unwrap());
+    stage.client.patch::<Value>(&path, &json!({"name": "kept"})).await.unwrap();
+    let site = Site { stage, id: made.id };
+    assert_eq!(site.run("suspend", json!({})).await.status, Status::Completed);
+    assert_eq!(site.stage.cloud.things()["spaces_keys"][0]["name"], "kept");
+    let leaving = site.run("offboard", json!({"grace": "0s"})).await.id;
+    let saga = site.stage.ask(leaving, Operation::Approve { step: None }).await;
+    assert_eq!((saga.status, site.stage.count("spaces_keys")), (Status::Parked, 1), "{saga:#?}");
+    assert_eq!(site.stage.secrets.names().len(), 1);
 }
 
 /// A keeper that fails so many times, once it has or has not kept the secret.

@@ -13,7 +13,7 @@ use crate::ledger::Row;
 use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
 use crate::plan::StepIdx;
 use crate::run::Run;
-use crate::store::{Filter, StoredRun, serves};
+use crate::store::{Filter, StoredRun, WorkerSeen, serves};
 use crate::time::Timestamp;
 
 /// Why a saga stands as it does.
@@ -100,14 +100,16 @@ impl Engine {
             return Ok(Some(format!("no worker serves queue `{}`", run.spec.queue)));
         }
         let plan = run.state.plan();
-        let known = |idx: &StepIdx| {
-            let step = &*plan.step(*idx).step;
-            workers.iter().any(|worker| worker.info.steps.iter().any(|of| of == step))
+        // One has to know all of them: what the one lacks that comes farthest.
+        let lacks = |worker: &WorkerSeen| {
+            let knows =
+                |idx: &StepIdx| worker.info.steps.iter().any(|of| **of == *plan.step(*idx).step);
+            (0..plan.len()).find(|idx| !knows(idx)).unwrap_or(plan.len())
         };
-        let unknown = (0..plan.len()).find(|idx| !known(idx));
-        Ok(unknown.map(|idx| {
+        let farthest = workers.iter().map(lacks).max().filter(|idx| *idx < plan.len());
+        Ok(farthest.map(|idx| {
             format!(
-                "no worker of its queue knows step {idx} `{}`: one without an account knows none that needs it",
+                "no worker of its queue knows step {idx} `{}` and all before: perhaps it was begun without an account",
                 plan.name(idx)
             )
         }))

@@ -79,11 +79,22 @@ pub(super) async fn remove_one(
     let path = kind.path(id);
     let later = || Err(StepError::not_yet(cloud.look()));
     let holds_on = |kind: Kind| {
-        matches!(kind, Kind::Droplet | Kind::Volume | Kind::ReservedIp | Kind::Snapshot)
+        matches!(
+            kind,
+            Kind::Droplet | Kind::Volume | Kind::ReservedIp | Kind::Snapshot | Kind::SpacesKey
+        )
     };
     let found = if holds_on(kind) { kind.find(cloud, id).await? } else { None };
     match (kind, found) {
+        (Kind::SpacesKey, None) => return forget(cloud, id).await,
         (kind, None) if holds_on(kind) => return Ok(()),
+        (Kind::SpacesKey, Some(found)) => {
+            if found["name"].as_str() != thing.name.as_deref() {
+                return refused(format_args!("key {id} has another name: somebody keeps it"));
+            }
+            // Its secret is forgotten afterwards.
+            cloud.keeper()?;
+        }
         // It is going already, or has something else under way.
         (Kind::Droplet, Some(found)) if found["locked"] == true => return later(),
         (Kind::Volume, Some(found)) => {

@@ -193,11 +193,16 @@ async fn take(
     let taken = of.take(cloud, attempt).await?;
     if let Some(snapshot) = &taken
         && !usable(cloud, snapshot).await?
-        && of.taken_for(cloud, attempt).await?.is_some_and(|passed| passed < AVAILABLE)
+        && is_new(cloud, attempt, of).await?
     {
         return Ok(None);
     }
     Ok(taken)
+}
+
+/// Whether the droplet's last snapshot was taken so lately that it may not be shown as available yet.
+async fn is_new(cloud: &Client, attempt: &Attempt, of: &OfDroplet) -> Result<bool, ApiError> {
+    Ok(of.taken_for(cloud, attempt).await?.is_some_and(|passed| passed < AVAILABLE))
 }
 
 /// Whether a droplet can be made of the snapshot.
@@ -247,6 +252,13 @@ impl Step for SnapshotDroplets {
         let (mut shelved, mut all) = (Vec::new(), Probe::Absent);
         for (facts, droplet) in of.droplets() {
             match droplet.probe(&self.cloud, &attempt).await? {
+                // It is waited for by `execute`.
+                Probe::Present(snapshot)
+                    if !usable(&self.cloud, &snapshot).await?
+                        && is_new(&self.cloud, &attempt, &droplet).await? =>
+                {
+                    all = Probe::CannotTell;
+                }
                 Probe::Present(snapshot) => {
                     shelved.push(OnShelf { facts: facts.clone(), snapshot });
                 }

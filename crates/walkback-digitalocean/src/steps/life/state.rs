@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use walkback::StepError;
 use walkback::time::parse_moment;
 
 use crate::client::{ApiError, Class, Client};
@@ -38,7 +39,7 @@ pub(super) async fn read(cloud: &Client, thing: &Thing) -> Result<Value, ApiErro
         Kind::Firewall => &["name", "inbound_rules", "outbound_rules", "droplet_ids", "tags"],
         Kind::DomainRecord => &["type", "data", "ttl"],
         Kind::App => &["spec"],
-        Kind::SpacesKey => &["name", "grants"],
+        Kind::SpacesKey => &["grants"],
         Kind::Database => {
             let found = cloud.find::<Value>(&format!("/v2/databases/{id}/firewall")).await?;
             return Ok(found.map_or(Value::Null, |found| json!({"rules": rules(&found)})));
@@ -85,18 +86,22 @@ pub(super) fn suspended(kind: Kind, state: &Value, kept: &Kept) -> Value {
 }
 
 /// Brings a thing to be like this; says whether it is. What is gone needs nothing.
-pub(super) async fn set(cloud: &Client, thing: &Thing, to: &Value) -> Result<bool, ApiError> {
+pub(super) async fn set(cloud: &Client, thing: &Thing, to: &Value) -> Result<bool, StepError> {
     let (kind, id) = (thing.kind, &thing.id);
     let done = match kind {
-        Kind::Droplet => return power(cloud, id, to).await,
+        Kind::Droplet => return Ok(power(cloud, id, to).await?),
         Kind::DomainRecord | Kind::SpacesKey => cloud.patch::<Value>(&kind.path(id), to).await,
         Kind::Database => cloud.put(&format!("/v2/databases/{id}/firewall"), to).await,
         _ => cloud.put(&kind.path(id), to).await,
     };
     match done {
+        // The API is said to change only the name of some keys.
+        Ok(told) if kind == Kind::SpacesKey && told["key"]["grants"] != to["grants"] => Err(
+            StepError::permanent(format_args!("key `{id}` has not been given {}", to["grants"])),
+        ),
         Ok(_) => Ok(true),
         Err(error) if error.class() == Class::NotFound => Ok(true),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -104,11 +109,17 @@ pub(super) async fn set(cloud: &Client, thing: &Thing, to: &Value) -> Result<boo
 /// at, and its power is cut where the last one was of no use for so long.
 pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, ApiError> {
     let Some(found) = Kind::Droplet.find(cloud, id).await? else { return Ok(true) };
+    let path = format!("/v2/droplets/{id}/actions");
+    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+    // What was asked before may be just about to be done.
+    if actions.iter().any(|action| action["status"] == "in-progress") {
+        return Ok(false);
+    }
     if found["status"] == to["status"] {
         return Ok(true);
     }
     let action = if to["status"] == "off" {
-        match shut_down_for(cloud, id).await? {
+        match shut_down_for(cloud, &actions) {
             Some(passed) if passed < SHUTDOWN => return Ok(false),
             Some(passed) if passed < FORGOTTEN => "power_off",
             _ => "shutdown",
@@ -116,7 +127,6 @@ pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, 
     } else {
         "power_on"
     };
-    let path = format!("/v2/droplets/{id}/actions");
     match cloud.post::<Value>(&path, &json!({ "type": action })).await {
         Err(error) if error.class() != Class::Busy => Err(error),
         _ => Ok(false),
@@ -124,13 +134,11 @@ pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, 
 }
 
 /// How long ago the droplet was told to shut down, if nothing has been done with it since.
-async fn shut_down_for(cloud: &Client, id: &str) -> Result<Option<Duration>, ApiError> {
-    let path = format!("/v2/droplets/{id}/actions");
-    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+fn shut_down_for(cloud: &Client, actions: &[Value]) -> Option<Duration> {
     let begun = actions.iter().filter_map(|action| {
         Some((parse_moment(action["started_at"].as_str()?).ok()?, &action["type"]))
     });
     let last = begun.max_by_key(|(moment, _)| *moment);
     let shutdown = last.filter(|(_, kind)| *kind == "shutdown");
-    Ok(shutdown.map(|(moment, _)| cloud.now().since(moment)))
+    shutdown.map(|(moment, _)| cloud.now().since(moment))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use walkback::desired::Change;
 use walkback::{Attempt, Effect, Options, Step, StepError};
 
-use crate::client::{ApiError, Client};
+use crate::client::Client;
 use crate::steps::life::{Kind, Thing, state};
 use crate::steps::on_account;
 
@@ -63,7 +63,7 @@ impl Wanted {
 
 /// Brings each thing to where it shall be, all of them at once.
 async fn bring(cloud: &Client, things: Vec<(&Thing, Value)>) -> Result<(), StepError> {
-    let (mut there, mut failed) = (true, None::<ApiError>);
+    let (mut there, mut failed) = (true, None::<StepError>);
     for (thing, to) in things {
         match state::set(cloud, thing, &to).await {
             Ok(is_there) => there &= is_there,
@@ -72,7 +72,7 @@ async fn bring(cloud: &Client, things: Vec<(&Thing, Value)>) -> Result<(), StepE
     }
     match failed {
         // What was asked of the others may be done.
-        Some(error) => Err(StepError::from(error).unknown()),
+        Some(error) => Err(error.unknown()),
         None if there => Ok(()),
         None => Err(StepError::not_yet(cloud.look())),
     }
