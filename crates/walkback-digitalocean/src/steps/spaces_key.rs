@@ -146,9 +146,9 @@ impl Step for CreateSpacesKey {
         let made: One<Made> = cloud.post("/v2/spaces/keys", &body).await?;
         let Made { access_key, secret_key } = made.key;
         let at = keeper.keep(&access_key, &secret_key).await;
-        // Others may have gone on without this worker, and replaced the key meanwhile.
-        let there = cloud.find::<One<Found>>(&path(&access_key)).await;
-        if there.map_err(|error| StepError::from(error).unknown())?.is_none() {
+        // Others may have gone on without this worker, and replaced the key meanwhile. A look that fails
+        // says nothing: what was made is made.
+        if let Ok(None) = cloud.find::<One<Found>>(&path(&access_key)).await {
             forget(cloud, &access_key).await?;
             return Err(StepError::transient("the key that was made is gone").unknown());
         }
