@@ -118,8 +118,23 @@ async fn remove_key(cloud: &Client, access_key: &str) -> Result<(), StepError> {
     forget(cloud, access_key).await
 }
 
+/// Removes a key, if it still has the name it was made with, and its secret.
+pub(super) async fn remove_named(
+    cloud: &Client,
+    access_key: &str,
+    name: Option<&str>,
+) -> Result<(), StepError> {
+    // Its secret is forgotten afterwards.
+    cloud.keeper()?;
+    let found = cloud.find::<One<Found>>(&path(access_key)).await?;
+    if found.is_some_and(|one| Some(&*one.key.name) != name) {
+        return refused(format_args!("key {access_key} has another name: somebody keeps it"));
+    }
+    remove_key(cloud, access_key).await
+}
+
 /// Forgets the secret of a key that is gone.
-pub(super) async fn forget(cloud: &Client, access_key: &str) -> Result<(), StepError> {
+async fn forget(cloud: &Client, access_key: &str) -> Result<(), StepError> {
     cloud.keeper()?.forget(access_key).await.map_err(not_kept)
 }
 

@@ -12,7 +12,7 @@ use crate::client::{Class, Client};
 use crate::steps::domain::records_of;
 use crate::steps::life::{Kind, Thing, tag};
 use crate::steps::named::text;
-use crate::steps::spaces_key::forget;
+use crate::steps::spaces_key::remove_named;
 use crate::steps::{on_account, refused, remove, remove_tag};
 
 on_account! {
@@ -79,22 +79,12 @@ pub(super) async fn remove_one(
     let path = kind.path(id);
     let later = || Err(StepError::not_yet(cloud.look()));
     let holds_on = |kind: Kind| {
-        matches!(
-            kind,
-            Kind::Droplet | Kind::Volume | Kind::ReservedIp | Kind::Snapshot | Kind::SpacesKey
-        )
+        matches!(kind, Kind::Droplet | Kind::Volume | Kind::ReservedIp | Kind::Snapshot)
     };
     let found = if holds_on(kind) { kind.find(cloud, id).await? } else { None };
     match (kind, found) {
-        (Kind::SpacesKey, None) => return forget(cloud, id).await,
+        (Kind::SpacesKey, _) => return remove_named(cloud, id, thing.name.as_deref()).await,
         (kind, None) if holds_on(kind) => return Ok(()),
-        (Kind::SpacesKey, Some(found)) => {
-            if found["name"].as_str() != thing.name.as_deref() {
-                return refused(format_args!("key {id} has another name: somebody keeps it"));
-            }
-            // Its secret is forgotten afterwards.
-            cloud.keeper()?;
-        }
         // It is going already, or has something else under way.
         (Kind::Droplet, Some(found)) if found["locked"] == true => return later(),
         (Kind::Volume, Some(found)) => {
@@ -143,8 +133,7 @@ pub(super) async fn remove_one(
         }
         _ => {}
     }
-    remove(cloud, &path).await?;
-    if kind == Kind::SpacesKey { forget(cloud, id).await } else { Ok(()) }
+    remove(cloud, &path).await
 }
 
 /// Begins to take a thing off another; whether that is so is looked at later.
