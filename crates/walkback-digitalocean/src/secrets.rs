@@ -59,9 +59,13 @@ impl Folder {
         Ok(self.0.join(name))
     }
 
+    /// Where it is until it is written to its end.
+    fn half(&self, name: &str) -> PathBuf {
+        self.0.join(format!(".{name}"))
+    }
+
     fn write(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
-        let file = self.file(name)?;
-        let new = self.0.join(format!(".{name}"));
+        let (file, new) = (self.file(name)?, self.half(name));
         let written = || {
             if !self.0.exists() {
                 DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
@@ -85,8 +89,7 @@ impl Folder {
 
     fn remove(&self, name: &str) -> Result<(), String> {
         let file = self.file(name)?;
-        // One that was not written to its end, too.
-        for file in [self.0.join(format!(".{name}")), file] {
+        for file in [self.half(name), file] {
             gone(std::fs::remove_file(&file))
                 .map_err(|error| format!("`{}`: {error}", file.display()))?;
         }

@@ -12,7 +12,7 @@ use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::machine::Status;
-use crate::plan::Plan;
+use crate::plan::{Plan, StepIdx};
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -322,6 +322,12 @@ impl Engine {
     }
 }
 
+/// The first step of a plan that a worker does not know.
+fn unknown_to(worker: &WorkerInfo, plan: &Plan) -> Option<StepIdx> {
+    let knows = |idx: &StepIdx| worker.steps.iter().any(|of| **of == *plan.step(*idx).step);
+    (0..plan.len()).find(|idx| !knows(idx))
+}
+
 impl Inner {
     /// Enlists a new worker in this process, or says who works.
     pub(crate) async fn enlist(
@@ -349,10 +355,8 @@ impl Inner {
 
     /// Whether another worker that lives serves the run's queue and knows all its steps.
     pub(crate) async fn known_elsewhere(&self, run: &Run) -> Result<bool, Error> {
-        let plan = run.state.plan();
         let capable = |WorkerSeen { info, .. }| {
-            let knows = |idx| info.steps.iter().any(|of| **of == *plan.step(idx).step);
-            serves(&info.queues, &run.spec.queue) && (0..plan.len()).all(knows)
+            serves(&info.queues, &run.spec.queue) && unknown_to(&info, run.state.plan()).is_none()
         };
         Ok(self.store.workers().await?.into_iter().any(capable))
     }

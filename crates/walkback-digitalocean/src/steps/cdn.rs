@@ -7,11 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
-use crate::steps::named::text;
+use crate::steps::named::{moment, text};
 use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken};
 
 on_account! {
@@ -71,10 +70,13 @@ async fn find(cloud: &Client, origin: &str) -> Result<Option<Value>, ApiError> {
     Ok(all.into_iter().find(|found| found["origin"] == origin))
 }
 
-/// Whether what was found was made since the step began; clocks differ by a little.
-fn is_new(cloud: &Client, attempt: &Attempt, found: &Value) -> bool {
-    let made_at = found["created_at"].as_str().and_then(|text| parse_moment(text).ok());
-    made_at.is_some_and(|made_at| cloud.now().since(made_at) <= attempt.waited() + SKEW)
+impl Wanted {
+    /// Whether what was found was made since the step began, and none was there before; clocks differ by a
+    /// little.
+    fn is_ours(&self, cloud: &Client, attempt: &Attempt, found: &Value) -> bool {
+        let is_new = |made_at| cloud.now().since(made_at) <= attempt.waited() + SKEW;
+        !self.cdn_existed && moment(found, "created_at").is_some_and(is_new)
+    }
 }
 
 /// The endpoint as it is there.
@@ -106,7 +108,7 @@ impl Step for EnsureCdn {
         let is_first = attempt.number() == 1 && attempt.waited() < SKEW;
         let found = find(&self.cloud, origin).await.map_err(nothing_done)?;
         if let Some(found) = found {
-            let is_ours = !of.cdn_existed && !is_first && is_new(&self.cloud, &attempt, &found);
+            let is_ours = !is_first && of.is_ours(&self.cloud, &attempt, &found);
             return Ok(ensured(&found, is_ours));
         }
         if of.cdn_existed {
@@ -138,7 +140,7 @@ impl Step for EnsureCdn {
         let id = match effect {
             Effect::Known(endpoint) => endpoint.cdn_endpoint_id,
             Effect::Unknown => match find(&cloud, &of.cdn_origin).await? {
-                Some(found) if is_new(&cloud, &attempt, &found) => Some(text(&found, "id")),
+                Some(found) if of.is_ours(&cloud, &attempt, &found) => Some(text(&found, "id")),
                 Some(_) => None,
                 None => return absent_for_sure(&cloud, &attempt),
             },
@@ -152,8 +154,7 @@ impl Step for EnsureCdn {
     async fn probe(&self, attempt: Attempt, of: Wanted) -> Result<Probe<Endpoint>, StepError> {
         let found = find(&self.cloud, &of.cdn_origin).await?;
         Ok(found.map_or(Probe::Absent, |found| {
-            let is_ours = !of.cdn_existed && is_new(&self.cloud, &attempt, &found);
-            Probe::Present(ensured(&found, is_ours))
+            Probe::Present(ensured(&found, of.is_ours(&self.cloud, &attempt, &found)))
         }))
     }
 

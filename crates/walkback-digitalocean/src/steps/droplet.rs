@@ -167,6 +167,15 @@ pub struct Reachable {
     pub private_ip: Option<String>,
 }
 
+/// What has been done with a droplet, and is under way; nothing, if it is gone.
+pub(super) async fn actions(
+    cloud: &Client,
+    id: impl std::fmt::Display,
+) -> Result<Vec<Value>, ApiError> {
+    let path = format!("/v2/droplets/{id}/actions");
+    Ok(cloud.find_list(&path, "actions").await?.unwrap_or_default())
+}
+
 impl Step for AwaitDroplet {
     const NAME: &'static str = "await_droplet";
     const OPTIONS: Options = super::OPTIONS.read_only();

@@ -2,6 +2,7 @@
 //! and a second create is refused.
 
 use serde_json::{Value, json};
+use walkback::time::{Timestamp, parse_moment};
 use walkback::{Attempt, Probe, StepError};
 
 use crate::client::{ApiError, Client};
@@ -65,6 +66,11 @@ impl Kind {
             None => absent_for_sure(cloud, attempt),
         }
     }
+}
+
+/// A member that is a moment.
+pub(super) fn moment(thing: &Value, name: &str) -> Option<Timestamp> {
+    parse_moment(thing[name].as_str()?).ok()
 }
 
 /// A member that is a text.

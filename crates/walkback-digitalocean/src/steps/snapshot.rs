@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
+use crate::steps::droplet::actions;
+use crate::steps::named::moment;
 use crate::steps::{SETTLE, absent_for_sure, named_thing, on_account, refused, remove, taken};
 
 on_account! {
@@ -144,13 +145,9 @@ impl OfDroplet {
     }
 
     async fn taking(&self, cloud: &Client, attempt: &Attempt) -> Result<Taking, ApiError> {
-        let path = format!("/v2/droplets/{}/actions", self.droplet_id);
-        let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+        let actions = actions(cloud, self.droplet_id).await?;
         let now = cloud.now();
-        let ago = |action: &Value, moment: &str| {
-            let moment = action[moment].as_str().and_then(|text| parse_moment(text).ok());
-            moment.map(|moment| now.since(moment))
-        };
+        let ago = |action: &Value, when: &str| moment(action, when).map(|when| now.since(when));
         let mut taking = Taking { in_progress: false, taken_for: None, errored: 0 };
         for action in actions.iter().filter(|action| action["type"] == "snapshot") {
             let since_began = ago(action, "started_at").is_some_and(|ago| ago <= attempt.waited());
@@ -217,10 +214,14 @@ impl OfDroplet {
         known: Option<Snapshot>,
     ) -> Result<(), StepError> {
         let name = self.name(attempt);
-        let taking = self.taking(cloud, attempt).await?;
+        let taking = match &known {
+            None => Some(self.taking(cloud, attempt).await?),
+            Some(_) => None,
+        };
         let found = self.find(cloud, &name).await?;
         // One that is still being taken is not removed half.
-        if known.is_none() && (taking.in_progress || found.is_empty() && taking.under_way()) {
+        let comes = |taking: Taking| taking.in_progress || found.is_empty() && taking.under_way();
+        if taking.is_some_and(comes) {
             return Err(StepError::not_yet(cloud.look() * LOOKS));
         }
         undo(cloud, attempt, &name, (known, found)).await

@@ -122,15 +122,18 @@ async fn remove_key(cloud: &Client, access_key: &str) -> Result<(), StepError> {
 pub(super) async fn remove_named(
     cloud: &Client,
     access_key: &str,
-    name: Option<&str>,
+    name: &str,
 ) -> Result<(), StepError> {
     // Its secret is forgotten afterwards.
     cloud.keeper()?;
-    let found = cloud.find::<One<Found>>(&path(access_key)).await?;
-    if found.is_some_and(|one| Some(&*one.key.name) != name) {
-        return refused(format_args!("key {access_key} has another name: somebody keeps it"));
+    match cloud.find::<One<Found>>(&path(access_key)).await?.map(|one| one.key) {
+        Some(found) if found.name != name => refused(format_args!(
+            "key {access_key} is called `{}` and was made as `{name}`: somebody keeps it",
+            found.name
+        )),
+        Some(_) => remove_key(cloud, access_key).await,
+        None => forget(cloud, access_key).await,
     }
-    remove_key(cloud, access_key).await
 }
 
 /// Forgets the secret of a key that is gone.
@@ -182,23 +185,11 @@ impl Step for CreateSpacesKey {
     ) -> Result<(), StepError> {
         let (cloud, name) = (self.cloud.undoing(), attempt.resource_name(&wanted.name));
         let known = effect.known().map(|key| key.access_key);
-        let mut ids: Vec<String> =
-            find(&cloud, &name).await?.into_iter().map(|key| key.access_key).collect();
         if let Some(known) = &known {
-            match cloud.find::<One<Found>>(&path(known)).await?.map(|one| one.key) {
-                Some(found) if found.name != name => {
-                    return refused(format_args!(
-                        "key {known} is called `{}` and was made as `{name}`: somebody keeps it",
-                        found.name
-                    ));
-                }
-                Some(found) if !ids.contains(&found.access_key) => ids.push(found.access_key),
-                Some(_) => {}
-                None => forget(&cloud, known).await?,
-            }
+            remove_named(&cloud, known, &name).await?;
         }
-        for id in ids {
-            remove_key(&cloud, &id).await?;
+        for key in find(&cloud, &name).await? {
+            remove_key(&cloud, &key.access_key).await?;
         }
         // There may be another one that no list shows yet.
         if known.is_none() { absent_for_sure(&cloud, &attempt) } else { Ok(()) }

@@ -6,14 +6,14 @@ mod next;
 
 use crate::builtin::goes_on;
 use crate::describe::{Residue, SagaView, Waiting};
-use crate::engine::{Engine, Inner};
+use crate::engine::{Engine, Inner, unknown_to};
 use crate::error::Error;
 use crate::id::SagaId;
 use crate::ledger::Row;
 use crate::machine::{Called, ParkReason, Request, Status, StepStatus, Verdict};
 use crate::plan::StepIdx;
 use crate::run::Run;
-use crate::store::{Filter, StoredRun, WorkerSeen, serves};
+use crate::store::{Filter, StoredRun, serves};
 use crate::time::Timestamp;
 
 /// Why a saga stands as it does.
@@ -101,12 +101,8 @@ impl Engine {
         }
         let plan = run.state.plan();
         // One has to know all of them: what the one lacks that comes farthest.
-        let lacks = |worker: &WorkerSeen| {
-            let knows =
-                |idx: &StepIdx| worker.info.steps.iter().any(|of| **of == *plan.step(*idx).step);
-            (0..plan.len()).find(|idx| !knows(idx)).unwrap_or(plan.len())
-        };
-        let farthest = workers.iter().map(lacks).max().filter(|idx| *idx < plan.len());
+        let lacks = workers.iter().map(|worker| unknown_to(&worker.info, plan));
+        let farthest = lacks.collect::<Option<Vec<_>>>().and_then(|lacks| lacks.into_iter().max());
         Ok(farthest.map(|idx| {
             format!(
                 "no worker of its queue knows step {idx} `{}` and all before: perhaps it was begun without an account",

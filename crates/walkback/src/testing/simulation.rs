@@ -164,8 +164,13 @@ impl Scene {
     /// A process begins to work, and may have a fault of its own ahead of it.
     fn begin(&mut self) -> Result<(), String> {
         let nth = 1 + self.chance.below(60);
-        let [before, after] = [Fault::DieBefore, Fault::DieAfter];
-        let faults = [before, after, Fault::LoseAnswer, Fault::FailOnce, Fault::LandLate];
+        let faults = [
+            Fault::DieBefore,
+            Fault::DieAfter,
+            Fault::LoseAnswer,
+            Fault::FailOnce,
+            Fault::LandLate,
+        ];
         let fault = faults.get(self.chance.index(10)).map(|fault| (*fault, nth));
         let life = Faults::paced(fault, self.chance.below(u64::MAX));
         let clock = self.weather.clock(self.clock, &mut self.chance);

@@ -83,7 +83,9 @@ pub(super) async fn remove_one(
     };
     let found = if holds_on(kind) { kind.find(cloud, id).await? } else { None };
     match (kind, found) {
-        (Kind::SpacesKey, _) => return remove_named(cloud, id, thing.name.as_deref()).await,
+        (Kind::SpacesKey, _) => {
+            return remove_named(cloud, id, thing.name.as_deref().unwrap_or_default()).await;
+        }
         (kind, None) if holds_on(kind) => return Ok(()),
         // It is going already, or has something else under way.
         (Kind::Droplet, Some(found)) if found["locked"] == true => return later(),

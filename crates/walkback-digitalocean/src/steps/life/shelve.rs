@@ -9,13 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::{Change, Identity, Replacement};
-use walkback::time::parse_moment;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
+use crate::steps::droplet::actions;
 use crate::steps::life::remove::remove_one;
 use crate::steps::life::{Kind, Thing, Things, tag, ties, untouched};
-use crate::steps::named::text;
+use crate::steps::named::{moment, text};
 use crate::steps::snapshot::{LOOKS, OfDroplet, Snapshot};
 use crate::steps::{after_others, all_of, on_account, refused};
 
@@ -289,8 +289,7 @@ async fn kept(
     let Some((now, droplet)) = droplets.iter().find(|(now, _)| now.droplet_id == id) else {
         return Ok(Kept::Going);
     };
-    let path = format!("/v2/droplets/{id}/actions");
-    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+    let actions = actions(cloud, id).await?;
     // One that errored is none.
     let destroys = |action: &Value| action["type"] == "destroy" && action["status"] != "errored";
     if actions.iter().any(destroys) {
@@ -306,7 +305,7 @@ async fn kept(
     let usable = usable(cloud, snapshot).await?;
     let is_here = found["regions"].as_array().is_some_and(|all| all.contains(&json!(facts.region)));
     let of_it = text(&found, "resource_id") == id.to_string();
-    let taken_at = parse_moment(&text(&found, "created_at")).ok();
+    let taken_at = moment(&found, "created_at");
     let (true, true, true, Some(taken_at)) = (usable, is_here, of_it, taken_at) else {
         return refused(format_args!(
             "snapshot `{name}` of droplet {id} is not there, available and in {}",
@@ -315,7 +314,7 @@ async fn kept(
     };
     // While a snapshot is taken nothing else happens to a droplet: what began no earlier came after.
     let later = |action: &&Value| {
-        let begun_at = parse_moment(&text(action, "started_at")).ok();
+        let begun_at = moment(action, "started_at");
         action["type"] != "snapshot"
             && action["type"] != "destroy"
             && begun_at.is_none_or(|begun_at| begun_at >= taken_at)

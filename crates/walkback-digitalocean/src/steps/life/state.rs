@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use walkback::StepError;
-use walkback::time::parse_moment;
 
 use crate::client::{ApiError, Class, Client};
+use crate::steps::droplet::actions;
 use crate::steps::life::{Kind, Thing};
+use crate::steps::named::moment;
 
 /// How long a droplet may take to shut down before its power is cut.
 const SHUTDOWN: Duration = Duration::from_mins(2);
@@ -109,8 +110,7 @@ pub(super) async fn set(cloud: &Client, thing: &Thing, to: &Value) -> Result<boo
 /// at, and its power is cut where the last one was of no use for so long.
 pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, ApiError> {
     let Some(found) = Kind::Droplet.find(cloud, id).await? else { return Ok(true) };
-    let path = format!("/v2/droplets/{id}/actions");
-    let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
+    let actions = actions(cloud, id).await?;
     // What was asked before may be just about to be done.
     if actions.iter().any(|action| action["status"] == "in-progress") {
         return Ok(false);
@@ -127,6 +127,7 @@ pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, 
     } else {
         "power_on"
     };
+    let path = format!("/v2/droplets/{id}/actions");
     match cloud.post::<Value>(&path, &json!({ "type": action })).await {
         Err(error) if error.class() != Class::Busy => Err(error),
         _ => Ok(false),
@@ -135,10 +136,8 @@ pub(super) async fn power(cloud: &Client, id: &str, to: &Value) -> Result<bool, 
 
 /// How long ago the droplet was told to shut down, if nothing has been done with it since.
 fn shut_down_for(cloud: &Client, actions: &[Value]) -> Option<Duration> {
-    let begun = actions.iter().filter_map(|action| {
-        Some((parse_moment(action["started_at"].as_str()?).ok()?, &action["type"]))
-    });
-    let last = begun.max_by_key(|(moment, _)| *moment);
+    let begun = actions.iter().filter_map(|one| Some((moment(one, "started_at")?, &one["type"])));
+    let last = begun.max_by_key(|(begun_at, _)| *begun_at);
     let shutdown = last.filter(|(_, kind)| *kind == "shutdown");
-    shutdown.map(|(moment, _)| cloud.now().since(moment))
+    shutdown.map(|(begun_at, _)| cloud.now().since(begun_at))
 }
