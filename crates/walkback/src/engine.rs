@@ -39,6 +39,7 @@ mod write;
 pub use explain::{Explanation, Next};
 pub(crate) use operate::Outside;
 pub use operate::{Asked, Operation};
+pub(crate) use write::{Again, is_final};
 
 pub use plan::{NoUndoView, OptionsView, Place, PlanView, PlannedStep, PlannedUndo, RetryView};
 pub use prune::Archived;
@@ -358,7 +359,14 @@ impl Inner {
         let capable = |WorkerSeen { info, .. }| {
             serves(&info.queues, &run.spec.queue) && unknown_to(&info, run.state.plan()).is_none()
         };
-        Ok(self.store.workers().await?.into_iter().any(capable))
+        Ok(self.living_workers().await?.into_iter().any(capable))
+    }
+
+    /// Who works on the store, without those who fell silent.
+    pub(crate) async fn living_workers(&self) -> Result<Vec<WorkerSeen>, Error> {
+        let mut workers = self.store.workers().await?;
+        workers.retain(|worker| !worker.silent);
+        Ok(workers)
     }
 
     pub(crate) fn attach(&self, local: Option<Local>) {

@@ -54,7 +54,7 @@ impl<S: Runs + Coordination + Records + Upkeep> Store for S {}
 pub trait Runs: Send + Sync {
     /// Accepts a run: its spec, its first rows and its head in one commit; for `owner`, if one is
     /// given, under the first claim of the run, with this id. If its key is taken, or the owner does
-    /// not work here, nothing is written.
+    /// not work here, nothing is written; and if its id is, that is an error.
     fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started>;
 
     /// Adds rows to a run under a claim, in one commit with the new head and the records.

@@ -21,13 +21,15 @@ pub(crate) async fn run(app: &App) -> Outcome {
     for worker in &workers {
         let info = &worker.info;
         let queues = if info.queues.is_empty() { "all".to_owned() } else { info.queues.join(" ") };
+        let silent = if worker.silent { ", silent" } else { "" };
+        let seen = format!("{}{silent}", ago(worker.seen_at));
         let cells = vec![
             text(&info.host),
             number(Some(info.pid)),
             text(&info.version),
             number(Some(worker.runs)),
             text(moment(info.since)),
-            text(ago(worker.seen_at)),
+            text(seen),
             text(queues),
         ];
         table.row(cells, info.steps.join(" "));

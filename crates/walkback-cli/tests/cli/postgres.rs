@@ -252,6 +252,28 @@ fn a_worker_waits_for_room_where_the_servers_disk_is_full() {
 }
 
 #[test]
+fn a_dead_worker_is_told_from_one_that_works_though_nobody_is_left_to_bury_it() {
+    let desk = Desk::with_store(&Server::shared().place());
+    let mut worker = working(&desk, &["work", "--fast"]);
+    let id = start(&desk, "60");
+    wait_until("it runs", || status(&desk, &id) == "running");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let listed = || desk.run(&["workers", "--json"]).json()[0].clone();
+    wait_until("it is silent", || listed()["silent"] == true);
+    assert_eq!(listed()["runs"], 1);
+    let explained = desk.run(&["explain", &id]);
+    let why =
+        "the worker that has it is silent, and nobody works on this store: `walkback work` does";
+    assert!(explained.out.contains(why), "{explained:?}");
+    let examined = desk.run(&["doctor"]);
+    assert!(
+        examined.out.contains("none, and workers that fell silent have 1 sagas"),
+        "{examined:?}"
+    );
+}
+
+#[test]
 fn a_dead_workers_sagas_are_taken_over_and_a_leaving_ones_at_once() {
     let desk = Desk::with_store(&Server::shared().place());
     let mut first = working(&desk, &["work"]);

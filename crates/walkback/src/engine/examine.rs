@@ -40,7 +40,9 @@ impl Engine {
     /// If the store cannot be used.
     pub async fn examine(&self) -> Result<Vec<Finding>, Error> {
         let mut found = self.0.store.examine().await?;
-        let workers = self.0.store.workers().await?.len();
+        let (silent, living): (Vec<_>, Vec<_>) =
+            self.0.store.workers().await?.into_iter().partition(|worker| worker.silent);
+        let (workers, held) = (living.len(), silent.iter().map(|worker| worker.runs).sum::<u64>());
         let statuses = vec![Status::Pending, Status::Running, Status::Compensating];
         let filter = Filter { statuses, limit: usize::MAX, ..Filter::default() };
         let (mut overdue, mut lost) = (0_usize, Vec::new());
@@ -58,6 +60,10 @@ impl Engine {
             }
         }
         found.push(match (workers, overdue) {
+            (0, _) if held > 0 => Finding::bad(
+                "workers",
+                format!("none, and workers that fell silent have {held} sagas: expected `walkback work`"),
+            ),
             (0, 0) => Finding::good("workers", "none, and nothing is due"),
             (_, 0) => Finding::good("workers", format!("{workers}")),
             (0, _) => Finding::bad(

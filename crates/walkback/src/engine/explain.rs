@@ -74,8 +74,8 @@ impl Engine {
             explained.because.push(because);
         }
         let due = run.wake_at().is_some_and(|at| at <= self.0.clock.now());
-        if due && !explained.owned && !run.state.status().at_rest() {
-            explained.because.extend(self.nobody_takes(&run).await?);
+        if !run.state.status().at_rest() && (due || explained.owned) {
+            explained.because.extend(self.nobody_takes(&run, explained.owned).await?);
         }
         if run.state.permits(&Request::Rollback) == Verdict::Fits {
             match self.check_rollback(&run).await {
@@ -89,11 +89,15 @@ impl Engine {
         Ok(explained)
     }
 
-    /// Why nobody takes a run that is due, as far as the workers tell.
-    async fn nobody_takes(&self, run: &Run) -> Result<Option<String>, Error> {
-        let mut workers = self.0.store.workers().await?;
+    /// Why nobody takes a run that is due, or goes on with one that is owned, as far as the workers tell.
+    async fn nobody_takes(&self, run: &Run, owned: bool) -> Result<Option<String>, Error> {
+        let mut workers = self.0.living_workers().await?;
         if workers.is_empty() {
-            return Ok(Some("nobody works on this store: `walkback work` does".to_owned()));
+            let silent = if owned { "the worker that has it is silent, and " } else { "" };
+            return Ok(Some(format!("{silent}nobody works on this store: `walkback work` does")));
+        }
+        if owned {
+            return Ok(None);
         }
         workers.retain(|worker| serves(&worker.info.queues, &run.spec.queue));
         if workers.is_empty() {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
+use tracing::warn;
 
 use crate::engine::carry::Carried;
-use crate::engine::{Engine, Start, lock, news};
+use crate::engine::{Again, Engine, Start, is_final, lock, news};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
@@ -16,7 +17,7 @@ use crate::recipe::{Facts, Steps};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 use crate::saga::{Begin, Order, What};
-use crate::store::{Needs, NewRun, Spec, Started, StoreError, WorkerId, serves};
+use crate::store::{Needs, NewRun, Spec, Started, WorkerId, serves};
 use crate::wiring;
 use crate::worker::{Begun, Draft, Order as WorkerOrder};
 
@@ -95,10 +96,36 @@ impl Engine {
             }
         }
         let id = run.spec.id;
-        match self.0.store.start(new, None).await {
-            Ok(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known),
-            Ok(_) => Ok(self.created(id)),
-            Err(error) => self.read_back_start(id, None, error).await,
+        match self.start_until_known(new, None).await? {
+            Some(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known),
+            _ => Ok(self.created(id)),
+        }
+    }
+
+    /// Commits a start, and where the answer is lost, reads back and commits the very same again: what is
+    /// not there may still come (promise I19). Nothing is said if it is there without an answer.
+    async fn start_until_known(
+        &self,
+        new: NewRun,
+        owner: Option<(WorkerId, ClaimId)>,
+    ) -> Result<Option<Started>, Error> {
+        let id = new.spec.id;
+        let mut again = Again::new(&*self.0.clock);
+        loop {
+            let error = match self.0.store.start(new.clone(), owner).await {
+                Ok(Started::Exists(known)) if known.id == id => return Ok(None),
+                Ok(started) => return Ok(Some(started)),
+                Err(error) if is_final(&error) => return Err(error.into()),
+                Err(error) => error,
+            };
+            match self.0.store.head(id).await {
+                Ok(Some(_)) => return Ok(None),
+                Ok(None) if !again.is_too_long() => {
+                    warn!(saga = %id, %error, "a start has no answer, and is not there; made again");
+                    again.wait().await;
+                }
+                _ => return Err(error.into()),
+            }
         }
     }
 
@@ -145,9 +172,11 @@ impl Engine {
         new.rows.extend(begun);
         new.head = run.head();
         let Place { worker, room, quiet } = place;
-        match self.0.store.start(new, Some((worker, claim))).await {
-            Ok(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known).map(Some),
-            Ok(Started::Created(Some(claim))) => {
+        match self.start_until_known(new, Some((worker, claim))).await? {
+            Some(Started::Exists(known)) => {
+                same_start(&self.0.registry, &run.spec, &known).map(Some)
+            }
+            Some(Started::Created(Some(claim))) => {
                 self.0.committed(&run, &news);
                 if let Some(local) = &*lock(&self.0.local) {
                     let begun = Begun { claim, run, starts, asked_at, quiet, room };
@@ -156,26 +185,13 @@ impl Engine {
                 }
                 Ok(Some(Start { id, created: true }))
             }
-            Ok(Started::Created(None) | Started::NotEnlisted) => Ok(None),
-            Err(error) => self.read_back_start(id, Some(claim), error).await.map(Some),
+            Some(Started::Created(None) | Started::NotEnlisted) => Ok(None),
+            // The claim is lost: the run is let go, so that it is claimed like any other.
+            None => {
+                self.0.let_go(id, claim).await?;
+                Ok(Some(self.created(id)))
+            }
         }
-    }
-
-    /// The answer to a start is lost: the run is there, or it is not. If it is there with a claim, that
-    /// is lost: the run is let go, so that it is claimed like any other.
-    async fn read_back_start(
-        &self,
-        id: SagaId,
-        claim: Option<ClaimId>,
-        error: StoreError,
-    ) -> Result<Start, Error> {
-        if !matches!(self.0.store.head(id).await, Ok(Some(_))) {
-            return Err(error.into());
-        }
-        if let Some(claim) = claim {
-            self.0.let_go(id, claim).await?;
-        }
-        Ok(self.created(id))
     }
 
     /// The kind, the list of steps with their facts, and the inputs of an order.

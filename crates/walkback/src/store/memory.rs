@@ -40,6 +40,9 @@ struct Kept {
     workers: Vec<(WorkerId, WorkerInfo)>,
 }
 
+/// What errors call it.
+const PLACE: &str = "memory";
+
 #[derive(Clone, Debug)]
 struct KeptRun {
     run: StoredRun,
@@ -114,6 +117,34 @@ impl KeptRun {
 impl Kept {
     fn works(&self, worker: WorkerId) -> bool {
         self.workers.iter().any(|(known, _)| *known == worker)
+    }
+
+    fn start(
+        &mut self,
+        new: NewRun,
+        owner: Option<(WorkerId, ClaimId)>,
+    ) -> Result<Started, StoreError> {
+        let id = new.spec.id;
+        if let Some(known) = new.spec.key.as_ref().and_then(|key| self.keys.get(key)) {
+            return Ok(Started::Exists(Box::new(self.runs[known].run.spec.clone())));
+        }
+        if owner.is_some_and(|(worker, _)| !self.works(worker)) {
+            return Ok(Started::NotEnlisted);
+        }
+        if self.runs.contains_key(&id) {
+            let why = format!("saga {id} is there already");
+            return Err(StoreError::Failed { place: PLACE.to_owned(), why });
+        }
+        if let Some(key) = &new.spec.key {
+            self.keys.insert(key.clone(), id);
+        }
+        let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
+        let (owned_by, fence, needs) = (None, 0, new.needs);
+        let (orphaned, nudged, woken) = (false, false, false);
+        let mut run = KeptRun { run, owner: owned_by, fence, orphaned, nudged, woken, needs };
+        let claim = owner.map(|(worker, id)| run.claim_for(worker, id));
+        self.runs.insert(id, run);
+        Ok(Started::Created(claim))
     }
 
     fn append(&mut self, id: SagaId, claim: Option<&Claim>, transition: Transition) -> Appended {
@@ -204,25 +235,8 @@ fn fits(run: &StoredRun, filter: &Filter) -> bool {
 
 impl Runs for MemoryStore {
     fn start(&self, new: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
-        self.answer(|kept| {
-            if let Some(known) = new.spec.key.as_ref().and_then(|key| kept.keys.get(key)) {
-                return Started::Exists(Box::new(kept.runs[known].run.spec.clone()));
-            }
-            if owner.is_some_and(|(worker, _)| !kept.works(worker)) {
-                return Started::NotEnlisted;
-            }
-            let id = new.spec.id;
-            if let Some(key) = &new.spec.key {
-                kept.keys.insert(key.clone(), id);
-            }
-            let run = StoredRun { spec: new.spec, head: new.head, rows: new.rows, owner: None };
-            let (owned_by, fence, needs) = (None, 0, new.needs);
-            let (orphaned, nudged, woken) = (false, false, false);
-            let mut run = KeptRun { run, owner: owned_by, fence, orphaned, nudged, woken, needs };
-            let claim = owner.map(|(worker, id)| run.claim_for(worker, id));
-            kept.runs.insert(id, run);
-            Started::Created(claim)
-        })
+        let started = self.lock().start(new, owner);
+        Box::pin(std::future::ready(started))
     }
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
@@ -292,7 +306,7 @@ impl Coordination for MemoryStore {
 
     fn claim(&self, wanted: Wanted) -> Answer<'_, Vec<Claimed>> {
         if !self.lock().works(wanted.worker) {
-            let place = "memory".to_owned();
+            let place = PLACE.to_owned();
             return Box::pin(std::future::ready(Err(StoreError::NotEnlisted { place })));
         }
         self.answer(|kept| {
@@ -385,7 +399,7 @@ impl Coordination for MemoryStore {
         self.answer(|kept| {
             let seen = kept.workers.iter().map(|(id, info)| {
                 let runs = kept.runs.values().filter(|run| run.owner == Some(*id)).count() as u64;
-                WorkerSeen { info: info.clone(), seen_at: info.since, runs }
+                WorkerSeen { info: info.clone(), seen_at: info.since, runs, silent: false }
             });
             seen.collect()
         })

@@ -233,11 +233,11 @@ impl Coordination for PostgresStore {
         Box::pin(async move {
             let parts = &self.0;
             let (worker, lease) = (info.id.unwrap_or(WorkerId(0)), info.lease.time());
-            let enlisting = parts.database.write(|connection| {
+            let enlisting = parts.database.read(move |connection| {
                 let info = Arc::clone(&info);
                 Box::pin(async move { workers::enlist(connection, &info, worker).await })
             });
-            enlisting.await.map_err(|trouble| trouble.told(&parts.database))?;
+            enlisting.await?;
             parts.database.works(true);
             let heard = parts.hints.listen();
             let keeper = Keeper::keep(Arc::clone(&parts.beside), worker, lease, heard);
@@ -250,9 +250,7 @@ impl Coordination for PostgresStore {
         Box::pin(async move {
             let database = &self.0.database;
             database.works(self.0.forget(worker));
-            let retiring =
-                database.write(|connection| Box::pin(workers::retire(connection, worker)));
-            retiring.await.map_err(|trouble| trouble.told(database))?;
+            database.read(move |connection| Box::pin(workers::retire(connection, worker))).await?;
             self.0.hints.hint().await;
             Ok(())
         })

@@ -285,7 +285,7 @@ impl Coordination for SqliteStore {
             let Some(info) = works else { return Ok(Vec::new()) };
             // Whoever holds the lock lives at this moment.
             let (seen_at, runs) = (SystemClock.now(), self.0.readers.read(claim::owned).await?);
-            Ok(vec![WorkerSeen { info, seen_at, runs }])
+            Ok(vec![WorkerSeen { info, seen_at, runs, silent: false }])
         })
     }
 }

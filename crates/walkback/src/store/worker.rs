@@ -105,6 +105,9 @@ pub struct WorkerSeen {
     pub seen_at: Timestamp,
     /// How many runs it has.
     pub runs: u64,
+    /// Whether it has been silent for longer than it may: it is dead, or cut off, and what it has goes to the
+    /// next worker that lives.
+    pub silent: bool,
 }
 
 /// Whether this process may work.

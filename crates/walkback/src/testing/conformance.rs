@@ -165,6 +165,7 @@ suite! { $
         a_known_key_gives_back_the_spec_of_its_run
         a_known_key_stores_nothing
         runs_without_a_key_are_never_the_same
+        a_known_id_is_an_error_and_stores_nothing
         keys_are_told_apart_by_case_and_space
         of_fifty_racing_starts_one_wins
         the_winner_of_racing_starts_is_the_one_that_losers_read

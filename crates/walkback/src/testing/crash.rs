@@ -126,7 +126,8 @@ pub async fn cut_everywhere(
 ) -> u64 {
     let mut cuts = 0;
     for nth in (1..).step_by(step) {
-        let trial = Trial::new(place, scenario, format!("cut after message {nth}")).await;
+        let name = format!("cut after message {nth}");
+        let trial = Trial { lives_on: true, ..Trial::new(place, scenario, name).await };
         proxy.cut_after(nth);
         trial.run(Faults::none()).await;
         if !proxy.has_cut() {
@@ -146,6 +147,8 @@ struct Trial<'a> {
     cancelled: Arc<AtomicBool>,
     name: String,
     store: Arc<dyn Store>,
+    /// Whether the worker must get over what goes wrong.
+    lives_on: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -158,6 +161,7 @@ impl<'a> Trial<'a> {
             cancelled: Arc::default(),
             name,
             store: must(place.open().await),
+            lives_on: false,
         }
     }
 
@@ -233,7 +237,11 @@ impl<'a> Trial<'a> {
         };
         // A process whose worker fails is at its end.
         tokio::select! {
-            _ = worker.run(Until::Stopped, stop.clone()) => {}
+            ended = worker.run(Until::Stopped, stop.clone()) => {
+                if let (true, Err(error)) = (self.lives_on, ended) {
+                    self.fail(&format!("the worker ended: {error}"));
+                }
+            }
             () = async { client.await; std::future::pending().await } => {}
         }
     }

@@ -35,8 +35,8 @@ pub enum Fault {
     FailOnce,
     /// It was committed, then somebody else cancels the saga, and only then the answer is lost.
     LoseRace,
-    /// An append is an error, the process lives, and its next call finds nothing of it. Only after that it is
-    /// committed: a server has it still, from a connection that broke.
+    /// A start or an append is an error, the process lives, and its next call finds nothing of it. Only
+    /// after that it is committed: a server has it still, from a connection that broke.
     LandLate,
     /// The process dies at this point inside a body.
     DieInBody,
@@ -56,7 +56,7 @@ impl Fault {
 
     fn strikes_at(self) -> Place {
         match self {
-            Self::LandLate => Place::Append,
+            Self::LandLate => Place::Commit,
             Self::DieInBody => Place::Body,
             _ => Place::Call,
         }
@@ -67,7 +67,7 @@ impl Fault {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Call,
-    Append,
+    Commit,
     Body,
 }
 
@@ -92,9 +92,9 @@ pub struct Faults {
     /// How long everything takes, drawn by chance; nothing, if nothing takes any time.
     pace: Option<Mutex<Chance>>,
     landing: Mutex<Option<Landing>>,
-    /// Calls, appends among them, and points inside bodies so far.
+    /// Calls, starts and appends among them, and points inside bodies so far.
     calls: AtomicU64,
-    appends: AtomicU64,
+    commits: AtomicU64,
     points: AtomicU64,
     fired: AtomicBool,
     died: CancellationToken,
@@ -146,7 +146,7 @@ impl Faults {
     fn strikes(&self, place: Place) -> Option<Fault> {
         let counter = match place {
             Place::Call => &self.calls,
-            Place::Append => &self.appends,
+            Place::Commit => &self.commits,
             Place::Body => &self.points,
         };
         let now = counter.fetch_add(1, Ordering::SeqCst) + 1;
@@ -282,6 +282,30 @@ impl Faulty {
             answer
         })
     }
+
+    /// Whether a commit is to land late: it does so after the next call.
+    fn lands_late<F>(&self, commit: impl FnOnce(Arc<dyn Store>) -> F) -> bool
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let struck = self.faults.strikes(Place::Commit).is_some();
+        if struck {
+            let commit = commit(Arc::clone(&self.inner));
+            *self.faults.landing() = Some(Box::pin(async move {
+                // Whether it was still applied is found in the store.
+                commit.await.ok();
+            }));
+        }
+        struck
+    }
+}
+
+/// Fails, after some time, so that what is written again is not the same by chance.
+fn not_yet<T>() -> Answer<'static, T> {
+    Box::pin(async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Err(lost())
+    })
 }
 
 fn lost() -> StoreError {
@@ -290,21 +314,18 @@ fn lost() -> StoreError {
 
 impl Runs for Faulty {
     fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
+        let late = run.clone();
+        if self.lands_late(|store| async move { store.start(late, owner).await.map(drop) }) {
+            return not_yet();
+        }
         self.call(move |store| store.start(run, owner))
     }
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
         let forgiving = self.planted == Some(Planted::RefusedTakenForApplied);
-        if self.faults.strikes(Place::Append).is_some() {
-            let (store, claim) = (Arc::clone(&self.inner), claim.clone());
-            *self.faults.landing() = Some(Box::pin(async move {
-                store.append(&claim, transition).await.ok();
-            }));
-            // Time passes, so that what is written again is not the same by chance.
-            return Box::pin(async {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                Err(lost())
-            });
+        let (held, late) = (claim.clone(), transition.clone());
+        if self.lands_late(|store| async move { store.append(&held, late).await.map(drop) }) {
+            return not_yet();
         }
         self.call(move |store| {
             Box::pin(async move {
@@ -317,6 +338,11 @@ impl Runs for Faulty {
     fn append_unclaimed(&self, id: SagaId, transition: Transition) -> Answer<'_, Appended> {
         if self.planted == Some(Planted::AskedAndForgotten) {
             return self.call(|_| Box::pin(std::future::ready(Ok(Appended::Applied))));
+        }
+        let late = transition.clone();
+        if self.lands_late(|store| async move { store.append_unclaimed(id, late).await.map(drop) })
+        {
+            return not_yet();
         }
         self.call(move |store| store.append_unclaimed(id, transition))
     }

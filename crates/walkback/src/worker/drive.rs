@@ -417,15 +417,22 @@ impl Drive {
     /// A body ignores its token beyond its time: the run parks, as nothing may be done beside it.
     async fn park_overdue(&mut self) {
         let now = self.engine.clock.now();
-        let late = |body: &&mut UnderWay| body.overdue_at.is_some_and(|at| at <= now);
-        let mut found = false;
-        for body in self.under_way.iter_mut().filter(late) {
-            body.overdue_at = None;
-            found = true;
+        let late = |body: &UnderWay| body.overdue_at.is_some_and(|at| at <= now);
+        if !self.under_way.iter().any(late) {
+            return;
         }
-        if found && let Err(error) = self.commit(Occasion::Overdue).await {
-            warn!(%error, "cannot park the run");
-        }
+        let again_at = match self.commit(Occasion::Overdue).await {
+            Ok(Some(_)) => None,
+            Ok(None) => return self.over = Some(Ok(End::Lost)),
+            Err(error) => {
+                warn!(saga = %self.saga(), %error, "cannot park the run yet");
+                Some(now.plus(STOP_GRACE))
+            }
+        };
+        self.under_way
+            .iter_mut()
+            .filter(|body| late(body))
+            .for_each(|body| body.overdue_at = again_at);
     }
 
     /// The worker leaves: bodies are told to stop, get a moment, and are dropped; the run is there

@@ -16,7 +16,7 @@ use crate::ledger::Writer;
 use crate::machine::{Event, ParkReason};
 use crate::run::Run;
 use crate::store::{
-    Claim, Claimed, Filter, Needs, News, Party, Transition, Wanted, WorkerId, serves,
+    Claim, Claimed, Filter, Needs, News, Party, StoreError, Transition, Wanted, WorkerId, serves,
 };
 use crate::time::Timestamp;
 use crate::worker::drive::{Drive, End};
@@ -27,11 +27,15 @@ use crate::worker::{Local, Order, Until, WAIT_FOR_CAPABLE, Worker};
 const LOOK: Duration = Duration::from_millis(10);
 /// How soon at least, where it ends as soon as others have nothing left either.
 const LOOK_BEFORE_END: Duration = Duration::from_millis(40);
+/// How long after a claim without an answer the next one follows.
+const CLAIM_AGAIN: Duration = Duration::from_millis(100);
+/// For how long claims may have no answer before the worker ends with what the store said.
+const UNANSWERED: Duration = Duration::from_mins(5);
 /// How often a worker compares what it drives with what is its own by the store: a claim whose answer
 /// was lost for good is known only there.
 const COMPARE: Duration = Duration::from_mins(1);
 /// How long what is not known to a worker may be just on its way to it.
-const ON_ITS_WAY: Duration = Duration::from_secs(5);
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// How long bodies' outcomes may take to be committed when the worker leaves, and the worker to sign off:
 /// others take over what was not.
 const LEAVE: Duration = Duration::from_secs(6);
@@ -61,8 +65,10 @@ pub(super) struct Foreman<'a> {
     /// Runs that are this worker's by the store, and that it did not know when it last compared.
     undriven: HashSet<(SagaId, ClaimId)>,
     compare_at: Timestamp,
-    /// The store was away since: what was on its way to it then may be written only now.
-    was_away: bool,
+    /// Since when claims have no answer.
+    unanswered_since: Option<Timestamp>,
+    /// How long after one comparison the next one follows.
+    compare_after: Duration,
 }
 
 impl<'a> Foreman<'a> {
@@ -87,7 +93,8 @@ impl<'a> Foreman<'a> {
             look_at: Timestamp::default(),
             undriven: HashSet::new(),
             compare_at: worker.engine.clock.now().plus(COMPARE),
-            was_away: false,
+            unanswered_since: None,
+            compare_after: COMPARE,
         }
     }
 }
@@ -256,8 +263,9 @@ impl Foreman<'_> {
         self.take_in(&news);
         if self.compare_at <= now {
             self.compare().await?;
-            let once_more = std::mem::take(&mut self.was_away) || !self.undriven.is_empty();
-            self.compare_at = now.plus(if once_more { ON_ITS_WAY } else { COMPARE });
+            let later = (self.compare_after * 2).min(COMPARE);
+            self.compare_after = if self.undriven.is_empty() { later } else { ON_ITS_WAY };
+            self.compare_at = now.plus(self.compare_after);
         }
         Ok(())
     }
@@ -285,10 +293,7 @@ impl Foreman<'_> {
             self.worker.engine.attention.notify_one();
         }
         if news.was_away {
-            self.was_away = true;
-            if self.undriven.is_empty() {
-                self.compare_at = Timestamp::default();
-            }
+            self.store_was_away();
         }
         self.others_work = news.others_work;
         let again = self.unknown.again_at(WAIT_FOR_CAPABLE);
@@ -317,7 +322,13 @@ impl Foreman<'_> {
             if free == 0 {
                 return Ok(());
             }
-            let claimed = engine.store.claim(self.wanted(free)).await?;
+            let claimed = match engine.store.claim(self.wanted(free)).await {
+                Err(error @ StoreError::Failed { .. }) => {
+                    return self.claim_without_an_answer(error);
+                }
+                claimed => claimed?,
+            };
+            self.unanswered_since = None;
             let (is_full, in_turns) = (claimed.len() == free, self.turns_after.is_some());
             self.may_be_due = is_full || in_turns;
             let parties = claimed.iter().map(|claimed| Party::of(&claimed.run.spec));
@@ -334,6 +345,29 @@ impl Foreman<'_> {
         let soon = engine.clock.now().plus(LOOK);
         self.next_due = self.next_due.map(|at| at.max(soon));
         Ok(())
+    }
+
+    /// What it may have claimed is found when it next compares; and it claims again a moment later.
+    fn claim_without_an_answer(&mut self, error: StoreError) -> Result<(), Error> {
+        let now = self.worker.engine.clock.now();
+        if now.since(*self.unanswered_since.get_or_insert(now)) > UNANSWERED {
+            return Err(error.into());
+        }
+        warn!(%error, "a claim has no answer; looking what became of it");
+        self.may_be_due = false;
+        self.next_due = Some(now.plus(CLAIM_AGAIN));
+        self.look_at = self.look_at.min(now.plus(CLAIM_AGAIN));
+        self.store_was_away();
+        Ok(())
+    }
+
+    /// What was on its way to the store then may be written only now, or after that: it is looked for at once,
+    /// and again ever less often.
+    fn store_was_away(&mut self) {
+        if self.undriven.is_empty() {
+            self.compare_at = Timestamp::default();
+            self.compare_after = ON_ITS_WAY / 2;
+        }
     }
 
     async fn take(&mut self, claimed: Claimed) -> Result<(), Error> {

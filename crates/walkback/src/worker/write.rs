@@ -1,16 +1,11 @@
 //! One commit of a claimed run, until it is known what became of it.
 
-use std::time::Duration;
-
 use tracing::{debug, warn};
 
-use crate::engine::Inner;
+use crate::engine::{Again, Inner, is_final};
 use crate::error::Error;
 use crate::run::Run;
-use crate::store::{Appended, Claim, StoreError, Transition};
-
-/// How long after a commit without an answer it is made again.
-const AGAIN: Duration = Duration::from_millis(20);
+use crate::store::{Appended, Claim, Transition};
 
 /// What became of a write.
 pub(super) enum Written {
@@ -34,14 +29,13 @@ pub(super) async fn write(
     let saga = claim.saga();
     let last = transition.rows.last().map(|row| (row.seq, row.hash(saga)));
     let (released, known) = (transition.release, transition.expected_len);
+    let mut again = Again::new(&*engine.clock);
     loop {
         let answered = match engine.store.append(claim, transition.clone()).await {
             Ok(Appended::Applied) => return Ok(Written::Applied),
             Ok(Appended::Refused) => true,
             // Nothing was written, and the store has waited where that helps: the next worker takes over.
-            Err(error @ (StoreError::Full { .. } | StoreError::Unusable { .. })) => {
-                return Err(error.into());
-            }
+            Err(error) if is_final(&error) => return Err(error.into()),
             Err(error) => {
                 warn!(%saga, %error, "a commit has no answer; reading back");
                 false
@@ -68,6 +62,6 @@ pub(super) async fn write(
             debug!(%saga, "somebody else wrote; folding again");
             return Ok(Written::Again(Box::new(engine.fold(stored)?)));
         }
-        engine.clock.sleep(AGAIN).await;
+        again.wait().await;
     }
 }

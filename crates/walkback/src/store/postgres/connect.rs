@@ -199,7 +199,7 @@ impl Database {
         }
     }
 
-    /// Does `work`, which only reads, on a connection; again, if the server goes away meanwhile.
+    /// Does `work`, which may be done twice, on a connection; again, if the server goes away meanwhile.
     pub(super) fn read<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl for<'a> Fn(&'a mut Connection) -> Working<'a, T> + Send + Sync + 'static,
@@ -212,7 +212,9 @@ impl Database {
                 match work(&mut connection).await {
                     Ok(answer) => return Ok(answer),
                     Err(Trouble::Server(error))
-                        if (away(&error) || database.refuses_for_now(&error))
+                        if (away(&error)
+                            || contended(&error)
+                            || database.refuses_for_now(&error))
                             && !patience.is_over() =>
                     {
                         drop(connection);

@@ -172,7 +172,8 @@ pub(super) async fn retire(connection: &mut Connection, worker: WorkerId) -> Res
 pub(super) async fn workers(connection: &mut Connection) -> Result<Vec<WorkerSeen>, Trouble> {
     let sql = "SELECT id, pid, host, version, steps, queues, since, \
                (extract(epoch FROM seen_at) * 1000000)::bigint, \
-               (SELECT count(*) FROM run_heads h WHERE h.owner = w.id) \
+               (SELECT count(*) FROM run_heads h WHERE h.owner = w.id), \
+               expires_at < clock_timestamp() \
                FROM workers w WHERE NOT dead ORDER BY since, id";
     let rows = connection.query(sql, &[]).await?;
     let worker = |row: &tokio_postgres::Row| {
@@ -188,7 +189,7 @@ pub(super) async fn workers(connection: &mut Connection) -> Result<Vec<WorkerSee
             ..WorkerInfo::default()
         };
         let seen_at = moment(row, 7)?.unwrap_or_default();
-        Ok(WorkerSeen { info, seen_at, runs: unsigned(row, 8)? })
+        Ok(WorkerSeen { info, seen_at, runs: unsigned(row, 8)?, silent: row.try_get(9)? })
     };
     rows.iter().map(worker).collect()
 }

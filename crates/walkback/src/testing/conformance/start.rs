@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::ClaimId;
-use crate::store::{Filter, Spec, Started, Store};
+use crate::store::{Filter, Spec, Started, Store, StoreError};
 use crate::testing::conformance::maker::{
     WORKER, accepted, applied, at, begin, claim_at, enlist, ids, json, keyed, load, must, owned,
     some, spec, started, transition,
@@ -76,6 +76,16 @@ pub(super) async fn runs_without_a_key_are_never_the_same(store: Under) {
     started(&*store, spec()).await;
     started(&*store, spec()).await;
     assert_eq!(must(store.scan(None, 10).await).len(), 2);
+}
+
+pub(super) async fn a_known_id_is_an_error_and_stores_nothing(store: Under) {
+    let (made, claim) = owned(&*store, spec()).await;
+    let stored = load(&*store, claim.saga()).await;
+    for owner in [None, Some((WORKER, ClaimId::random()))] {
+        let again = store.start(made.new.clone(), owner).await;
+        assert!(matches!(again, Err(StoreError::Failed { .. })), "{again:?}");
+        assert_eq!(load(&*store, claim.saga()).await, stored);
+    }
 }
 
 pub(super) async fn keys_are_told_apart_by_case_and_space(store: Under) {
