@@ -26,6 +26,7 @@ mod migrate;
 mod prune;
 mod read;
 mod records;
+mod single;
 mod target;
 mod tls;
 mod workers;

@@ -11,7 +11,7 @@ use crate::id::{ClaimId, SagaId};
 use crate::ledger::Row;
 use crate::store::postgres::codec::{RUN, claim_uuid, index, micros, saga_id, signed, uuid};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
-use crate::store::postgres::{locks, read, records};
+use crate::store::postgres::{locks, read, records, single};
 use crate::store::{Appended, Claim, Head, NewRun, Party, Spec, Started, Transition, WorkerId};
 
 /// Rows of many ledgers, column by column.
@@ -135,7 +135,14 @@ pub(super) async fn start(
     connection: &mut Connection,
     all: &[Arc<Accepting>],
 ) -> Result<Vec<Option<Started>>, Trouble> {
-    let accepted = insert(connection, all).await?;
+    let alone = match all {
+        [one] => single::start(connection, one).await?.map(|entry| (one.run.spec.id, entry)),
+        _ => None,
+    };
+    let accepted = match alone {
+        Some(one) => HashMap::from([one]),
+        None => insert(connection, all).await?,
+    };
     let mut keys = Vec::new();
     for one in all {
         if accepted.get(&one.run.spec.id) != Some(&Entry::Accepted) {
@@ -166,12 +173,22 @@ pub(super) async fn start(
 
 /// What the statement did with a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     Accepted,
     /// Its owner does not work here.
     Ownerless,
     /// Its key is known.
     Refused,
+}
+
+impl Entry {
+    pub(super) fn new(accepted: bool, owner_works: bool) -> Self {
+        match (accepted, owner_works) {
+            (true, _) => Self::Accepted,
+            (false, true) => Self::Refused,
+            (false, false) => Self::Ownerless,
+        }
+    }
 }
 
 async fn insert(
@@ -227,12 +244,7 @@ async fn insert(
         heads.values().into_iter().chain(specs).chain(rows.values()).collect();
     let accepted = connection.query(include_str!("start.sql"), &values).await?;
     let entry = |row: &tokio_postgres::Row| {
-        let entry = match (row.try_get(1)?, row.try_get(2)?) {
-            (true, _) => Entry::Accepted,
-            (false, true) => Entry::Refused,
-            (false, false) => Entry::Ownerless,
-        };
-        Ok((saga_id(row, 0)?, entry))
+        Ok((saga_id(row, 0)?, Entry::new(row.try_get(1)?, row.try_get(2)?)))
     };
     accepted.iter().map(entry).collect()
 }
@@ -279,7 +291,7 @@ impl Appending {
     }
 
     /// The steps whose rows it closes, if they have any.
-    fn closing(&self) -> impl Iterator<Item = i32> {
+    pub(super) fn closing(&self) -> impl Iterator<Item = i32> {
         self.transition.records.iter().filter_map(|record| match record {
             RecordChange::Close { step, .. } => Some(index(*step)),
             _ => None,
@@ -292,10 +304,16 @@ pub(super) async fn append(
     connection: &mut Connection,
     all: &[Arc<Appending>],
 ) -> Result<Vec<End>, Trouble> {
-    let ends = match all {
-        [one] => append_one(connection, one).await?,
-        many => append_many(connection, many, true).await?,
-    };
+    if let [one] = all
+        && let Some(applied) = single::append(connection, one).await?
+    {
+        return Ok(vec![End::Appended(if applied {
+            Appended::Applied
+        } else {
+            Appended::Refused
+        })]);
+    }
+    let ends = append_many(connection, all, true).await?;
     let end = |one: &Arc<Appending>| match ends.get(&one.id) {
         Some(true) => End::Appended(Appended::Applied),
         Some(false) => End::Wide,
@@ -347,42 +365,6 @@ async fn append_many(
     let rows = guards.into_iter().chain(rows.values()).chain(closing);
     let values: Vec<Value<'_>> = heads.values().into_iter().chain(rows).collect();
     ends(&connection.query(include_str!("append.sql"), &values).await?)
-}
-
-async fn append_one(connection: &mut Connection, one: &Appending) -> Result<Ends, Trouble> {
-    let Appending { id, claim, transition } = one;
-    let head = &transition.head;
-    let mut rows = Rows::default();
-    rows.add(*id, &transition.rows);
-    let closing: Vec<i32> = one.closing().collect();
-    let (started, finished) = (micros(head.started_at), micros(head.finished_at));
-    let (wake, call) = (micros(head.wake_at), micros(head.call_at));
-    let claim_id = claim.as_ref().map(|claim| claim_uuid(claim.id));
-    let fence = claim.as_ref().map_or(0, |claim| signed(claim.fence));
-    let values = [
-        (&uuid(*id) as _, Type::UUID),
-        (&head.status.name() as _, Type::TEXT),
-        (&index(head.current_step) as _, Type::INT4),
-        (&head.steps as _, Type::TEXT),
-        (&head.cancel_requested as _, Type::BOOL),
-        (&head.error as _, Type::TEXT),
-        (&head.parked as _, Type::TEXT),
-        (&head.attention as _, Type::BOOL),
-        (&started as _, Type::INT8),
-        (&finished as _, Type::INT8),
-        (&signed(head.len) as _, Type::INT8),
-        (&head.hash.0.as_slice() as _, Type::BYTEA),
-        (&wake as _, Type::INT8),
-        (&call as _, Type::INT8),
-        (&transition.release as _, Type::BOOL),
-        (&transition.orphan as _, Type::BOOL),
-        (&claim_id as _, Type::UUID),
-        (&fence as _, Type::INT8),
-        (&signed(transition.expected_len) as _, Type::INT8),
-    ];
-    let closing = [(&closing as _, Type::INT4_ARRAY)];
-    let values: Vec<Value<'_>> = values.into_iter().chain(rows.values()).chain(closing).collect();
-    ends(&connection.query(include_str!("append_one.sql"), &values).await?)
 }
 
 /// Adds to one run, and changes what it has provisioned, in a transaction.
