@@ -160,6 +160,7 @@ suite! { $
         a_start_without_an_owner_is_nobodys
         a_start_with_an_owner_gives_a_claim_that_may_write
         a_start_for_a_worker_that_has_left_stores_nothing
+        nor_does_one_with_labels
         the_first_claim_has_fence_one
         a_key_starts_one_run
         a_known_key_gives_back_the_spec_of_its_run

@@ -33,9 +33,18 @@ pub(super) async fn a_start_with_an_owner_gives_a_claim_that_may_write(store: Un
 }
 
 pub(super) async fn a_start_for_a_worker_that_has_left_stores_nothing(store: Under) {
+    starts_for_who_has_left(store, spec()).await;
+}
+
+pub(super) async fn nor_does_one_with_labels(store: Under) {
+    let labels = [("a".to_owned(), "1".to_owned())].into();
+    starts_for_who_has_left(store, Spec { labels, ..spec() }).await;
+}
+
+async fn starts_for_who_has_left(store: Under, spec: Spec) {
     enlist(&*store, WORKER).await;
     must(store.retire(WORKER).await);
-    let made = accepted(spec());
+    let made = accepted(spec);
     let owner = Some((WORKER, ClaimId::random()));
     let begun = must(store.start(made.new.clone(), owner).await);
     assert!(matches!(begun, Started::NotEnlisted), "{begun:?}");
