@@ -113,7 +113,7 @@ async fn an_approval_is_given_by_those_who_may() {
             assert_eq!(stage.ask(id, &round).await.unwrap_err().to_string(), who);
         }
         let explained = stage.engine.explain_saga(id).await.unwrap();
-        assert_eq!(explained.next[0].does, "let step 1 `approve` go on, as `grace` or `alan`");
+        assert_eq!(explained.next[0].does, "as `grace` or `alan`: let step 1 `approve` go on");
         let grace = Asked { actor: "grace".to_owned(), reason: Some("it is paid".to_owned()) };
         assert!(stage.engine.operate(id, &approve, &grace).await.unwrap());
         let saga = stage.settle(id).await;

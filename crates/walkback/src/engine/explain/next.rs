@@ -90,11 +90,11 @@ impl Stands<'_> {
                     "what {step} left stays there on purpose, and listed; nobody is asked again"
                 )
             }),
-            "approve" => self.of_steps(name, Request::Approve, "", |step| {
-                format!("let {step} go on{}", self.by_whom())
-            }),
+            "approve" => {
+                self.of_steps(name, Request::Approve, "", |step| format!("let {step} go on"))
+            }
             "deny" => self.of_steps(name, Request::Deny, "", |step| {
-                format!("{step} fails, and what was done is undone{}", self.by_whom())
+                format!("{step} fails, and what was done is undone")
             }),
             _ => Vec::new(),
         }
@@ -111,16 +111,12 @@ impl Stands<'_> {
         let fits = |idx: &StepIdx| self.run.state.permits(&request(*idx)) == Verdict::Fits;
         let next = |idx| {
             let does = does(&format!("step {idx} `{}`", plan.name(idx)));
+            // Who alone may decide on it, if somebody is named.
+            let whom = deciders(plan.step(idx)).map(|names| format!("as {}: ", any_of(&names)));
+            let does = format!("{}{does}", whom.unwrap_or_default());
             Next { command: format!("walkback {name} {id} {idx}{rest}"), does }
         };
         (0..plan.len()).filter(fits).take(OFFERED).map(next).collect()
-    }
-
-    /// Who alone may decide on what it waits for, if somebody is named.
-    fn by_whom(&self) -> String {
-        let plan = self.run.state.plan();
-        let named = self.waiting.and_then(|waiting| deciders(plan.step(waiting.step_idx)));
-        named.map(|names| format!(", as {}", any_of(&names))).unwrap_or_default()
     }
 
     /// The step that is parked, in words.
