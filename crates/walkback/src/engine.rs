@@ -359,7 +359,8 @@ impl Inner {
         let capable = |WorkerSeen { info, .. }| {
             serves(&info.queues, &run.spec.queue) && unknown_to(&info, run.state.plan()).is_none()
         };
-        Ok(self.living_workers().await?.into_iter().any(capable))
+        // One that fell silent may only be late, and is not told to look again.
+        Ok(self.store.workers().await?.into_iter().any(capable))
     }
 
     /// Who works on the store, without those who fell silent.

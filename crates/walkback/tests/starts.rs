@@ -101,7 +101,7 @@ async fn a_signal_that_lands_late_is_recorded_once() {
 
 /// The server is still at a write when its connection breaks: whoever looks then finds nothing, and a moment
 /// later it is there, as this worker's own. `slow` says which write, as a trigger does.
-async fn a_write_after_its_connection_broke(slow: &str, starts_here: bool) {
+async fn a_write_after_its_connection_broke(slow: &str, starts_here: bool, until: Until) {
     let server = Server::start(&["fsync=off"]).unwrap();
     let (proxy, url) = (Proxy::before(&server).unwrap(), server.place());
     let store = PostgresStore::connect(&proxy.url(&url)).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_write_after_its_connection_broke(slow: &str, starts_here: bool) {
         assert!(proxy.has_cut());
         stop.cancel();
     };
-    let all = async { tokio::join!(worker.run(Until::Stopped, stop.clone()), client).0 };
+    let all = async { tokio::join!(worker.run(until, stop.clone()), client).0 };
     tokio::time::timeout(Duration::from_secs(40), all).await.unwrap().unwrap();
     let all = engine.find_sagas(Filter { limit: 2, ..Filter::default() }).await.unwrap();
     assert_eq!(all.len(), 1);
@@ -145,12 +145,19 @@ async fn a_write_after_its_connection_broke(slow: &str, starts_here: bool) {
 
 #[tokio::test]
 async fn a_start_that_is_written_after_its_connection_broke_is_told_as_started() {
-    a_write_after_its_connection_broke("BEFORE INSERT ON run_specs FOR EACH ROW", true).await;
+    let slow = "BEFORE INSERT ON run_specs FOR EACH ROW";
+    a_write_after_its_connection_broke(slow, true, Until::Stopped).await;
 }
+
+const CLAIMED: &str = "BEFORE UPDATE ON run_heads FOR EACH ROW \
+                       WHEN (OLD.owner IS NULL AND NEW.owner IS NOT NULL)";
 
 #[tokio::test]
 async fn a_claim_that_is_written_after_its_connection_broke_is_found() {
-    let claimed = "BEFORE UPDATE ON run_heads FOR EACH ROW \
-                   WHEN (OLD.owner IS NULL AND NEW.owner IS NOT NULL)";
-    a_write_after_its_connection_broke(claimed, false).await;
+    a_write_after_its_connection_broke(CLAIMED, false, Until::Stopped).await;
+}
+
+#[tokio::test]
+async fn it_is_waited_for_by_a_worker_that_ends_when_it_is_idle() {
+    a_write_after_its_connection_broke(CLAIMED, false, Until::Idle).await;
 }

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
 use tracing::warn;
 
 use crate::engine::carry::Carried;
-use crate::engine::{Again, Engine, Start, is_final, lock, news};
+use crate::engine::{Engine, Start, lock, news};
 use crate::error::{Error, Mistakes};
 use crate::id::{ClaimId, SagaId};
 use crate::json::Json;
@@ -96,36 +96,9 @@ impl Engine {
             }
         }
         let id = run.spec.id;
-        match self.start_until_known(new, None).await? {
+        match self.0.start_until_known(new, None).await? {
             Some(Started::Exists(known)) => same_start(&self.0.registry, &run.spec, &known),
             _ => Ok(self.created(id)),
-        }
-    }
-
-    /// Commits a start, and where the answer is lost, reads back and commits the very same again: what is
-    /// not there may still come (promise I19). Nothing is said if it is there without an answer.
-    async fn start_until_known(
-        &self,
-        new: NewRun,
-        owner: Option<(WorkerId, ClaimId)>,
-    ) -> Result<Option<Started>, Error> {
-        let id = new.spec.id;
-        let mut again = Again::new(&*self.0.clock);
-        loop {
-            let error = match self.0.store.start(new.clone(), owner).await {
-                Ok(Started::Exists(known)) if known.id == id => return Ok(None),
-                Ok(started) => return Ok(Some(started)),
-                Err(error) if is_final(&error) => return Err(error.into()),
-                Err(error) => error,
-            };
-            match self.0.store.head(id).await {
-                Ok(Some(_)) => return Ok(None),
-                Ok(None) if !again.is_too_long() => {
-                    warn!(saga = %id, %error, "a start has no answer, and is not there; made again");
-                    again.wait().await;
-                }
-                _ => return Err(error.into()),
-            }
         }
     }
 
@@ -172,7 +145,7 @@ impl Engine {
         new.rows.extend(begun);
         new.head = run.head();
         let Place { worker, room, quiet } = place;
-        match self.start_until_known(new, Some((worker, claim))).await? {
+        match self.0.start_until_known(new, Some((worker, claim))).await? {
             Some(Started::Exists(known)) => {
                 same_start(&self.0.registry, &run.spec, &known).map(Some)
             }
@@ -188,7 +161,9 @@ impl Engine {
             Some(Started::Created(None) | Started::NotEnlisted) => Ok(None),
             // The claim is lost: the run is let go, so that it is claimed like any other.
             None => {
-                self.0.let_go(id, claim).await?;
+                if let Err(error) = self.0.let_go(id, claim).await {
+                    warn!(saga = %id, %error, "a saga that was started cannot be let go yet");
+                }
                 Ok(Some(self.created(id)))
             }
         }

@@ -10,46 +10,54 @@ use crate::error::Error;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{RowHash, Writer};
 use crate::run::Run;
-use crate::store::{Appended, Locks, StoreError, StoredRun, Transition};
-use crate::time::Timestamp;
+use crate::store::{Appended, Locks, NewRun, Started, StoreError, StoredRun, Transition, WorkerId};
 use crate::worker::Order;
 
 /// How long after a commit without an answer it is made again: at first, doubled each time, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
-/// For how long somebody who asked for a commit waits until it is known what became of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is made again for somebody who waits for it: ten seconds, beyond what the store waits.
+const TRIES: u32 = 9;
 
 /// A commit that is made again while it has no answer and nothing of it is there.
 pub(crate) struct Again<'a> {
     clock: &'a dyn Clock,
-    since: Timestamp,
     tries: u32,
+    /// Why it is not known what became of it.
+    unknown: Option<StoreError>,
 }
 
 impl<'a> Again<'a> {
     pub(crate) fn new(clock: &'a dyn Clock) -> Self {
-        Self { clock, since: clock.now(), tries: 0 }
+        Self { clock, tries: 0, unknown: None }
     }
 
     /// Waits until the next time.
-    pub(crate) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self, error: Option<StoreError>) {
         let (first, most) = AGAIN;
         self.clock.sleep(first.saturating_mul(1 << self.tries.min(20)).min(most)).await;
         self.tries += 1;
+        self.unknown = self.unknown.take().or(error);
     }
 
-    /// Whether this is not the first time.
-    fn is_another(&self) -> bool {
-        self.tries > 0
+    /// Whether nothing was ever written: the store says so of the first time, when nothing else is on
+    /// its way.
+    pub(crate) fn is_refused(&self, error: &StoreError) -> bool {
+        self.tries == 0 && is_final(error)
     }
 
-    /// Whether it takes longer than somebody who asked has to wait.
-    pub(super) fn is_too_long(&self) -> bool {
-        self.clock.now().since(self.since) >= PATIENCE
+    /// Whether whoever waits for it is told that it is not known: it was made often enough, or the store
+    /// says that it will not be.
+    fn is_over(&self, error: &StoreError) -> bool {
+        self.tries >= TRIES || is_final(error)
+    }
+
+    /// What they are told: the first error, as a later one says nothing of the first time.
+    fn told(self, error: StoreError) -> Error {
+        self.unknown.unwrap_or(error).into()
     }
 }
 
-/// Whether nothing was written, and trying again at once would not help.
+/// Whether nothing was written this time, and trying again at once would not help.
 pub(crate) fn is_final(error: &StoreError) -> bool {
     matches!(error, StoreError::Full { .. } | StoreError::Unusable { .. })
 }
@@ -65,13 +73,17 @@ impl Inner {
     /// takes it over.
     pub(crate) async fn let_go(&self, id: SagaId, lost: ClaimId) -> Result<(), Error> {
         let is_lost = |stored: &StoredRun| stored.owner == Some(lost);
+        let mut again = Again::new(&*self.clock);
         while let Some(stored) = self.store.load(id).await?.filter(is_lost) {
             let run = self.fold(stored)?;
             let let_go = Transition::new(run.tip.len, Vec::new(), run.head(), Vec::new());
             let orphan = run.state.body_under_way();
             let let_go = Transition { release: true, orphan, ..let_go };
-            if self.store.append_unclaimed(id, let_go).await? == Appended::Applied {
-                break;
+            match self.store.append_unclaimed(id, let_go).await {
+                Ok(Appended::Applied) => break,
+                Ok(Appended::Refused) => {}
+                Err(error) if again.is_over(&error) => return Err(error.into()),
+                Err(error) => again.wait(Some(error)).await,
             }
         }
         Ok(())
@@ -102,7 +114,11 @@ impl Inner {
         let transition =
             Transition { locks, sole_owner, ..Transition::new(expected_len, rows, head, records) };
         let id = run.spec.id;
-        let applied = self.append_until_known(id, transition, hash).await?;
+        let applied = match self.append_until_known(id, transition, hash).await {
+            // Nobody waits for what the engine says by itself: it reads again and says it anew.
+            Err(Error::Store(error)) if asked.is_none() && !is_final(&error) => Appended::Refused,
+            applied => applied?,
+        };
         if applied == Appended::Applied {
             self.committed(&run, &news);
             self.free_locks(&run).await;
@@ -113,6 +129,7 @@ impl Inner {
         }
         Ok(applied)
     }
+
     /// Appends, and where the answer is lost, reads back and appends the very same again: what is not there
     /// may still come, and is ours then (promise I19).
     async fn append_until_known(
@@ -124,28 +141,54 @@ impl Inner {
         let from = transition.expected_len;
         let mut again = Again::new(&*self.clock);
         loop {
-            let unknown = match self.store.append_unclaimed(id, transition.clone()).await {
+            let error = match self.store.append_unclaimed(id, transition.clone()).await {
                 Ok(Appended::Applied) => return Ok(Appended::Applied),
-                Ok(Appended::Refused) if !again.is_another() => return Ok(Appended::Refused),
+                Ok(Appended::Refused) if again.tries == 0 => return Ok(Appended::Refused),
                 Ok(Appended::Refused) => None,
-                Err(error) if is_final(&error) => return Err(error.into()),
+                Err(error) if again.is_refused(&error) => return Err(error.into()),
                 Err(error) => Some(error),
             };
-            let rows = match (self.store.rows(id, from).await, &unknown) {
+            let rows = match (self.store.rows(id, from).await, error.as_ref()) {
                 (Ok(rows), _) => rows,
+                (Err(_), Some(error)) => return Err(again.told(error.clone())),
                 (Err(error), None) => return Err(error.into()),
-                (Err(_), Some(error)) => return Err(error.clone().into()),
             };
             if rows.first().is_some_and(|row| row.hash(id) == hash) {
                 return Ok(Appended::Applied);
             }
-            match unknown {
-                Some(error) if rows.is_empty() && again.is_too_long() => return Err(error.into()),
-                Some(error) if rows.is_empty() => {
-                    warn!(saga = %id, %error, "a commit has no answer, and is not there; made again");
-                    again.wait().await;
+            let Some(error) = error.filter(|_| rows.is_empty()) else {
+                return Ok(Appended::Refused);
+            };
+            if again.is_over(&error) {
+                return Err(again.told(error));
+            }
+            warn!(saga = %id, %error, "a commit failed, and nothing of it is there; made again");
+            again.wait(Some(error)).await;
+        }
+    }
+
+    /// Commits a start likewise. Nothing is said if it is there without an answer.
+    pub(super) async fn start_until_known(
+        &self,
+        new: NewRun,
+        owner: Option<(WorkerId, ClaimId)>,
+    ) -> Result<Option<Started>, Error> {
+        let id = new.spec.id;
+        let mut again = Again::new(&*self.clock);
+        loop {
+            let error = match self.store.start(new.clone(), owner).await {
+                Ok(Started::Exists(known)) if known.id == id => return Ok(None),
+                Ok(started) => return Ok(Some(started)),
+                Err(error) if again.is_refused(&error) => return Err(error.into()),
+                Err(error) => error,
+            };
+            match self.store.head(id).await {
+                Ok(Some(_)) => return Ok(None),
+                Ok(None) if !again.is_over(&error) => {
+                    warn!(saga = %id, %error, "a start failed, and nothing of it is there; made again");
+                    again.wait(Some(error)).await;
                 }
-                _ => return Ok(Appended::Refused),
+                _ => return Err(again.told(error)),
             }
         }
     }

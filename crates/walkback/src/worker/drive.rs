@@ -421,11 +421,14 @@ impl Drive {
         if !self.under_way.iter().any(late) {
             return;
         }
+        let before = self.run.clone();
         let again_at = match self.commit(Occasion::Overdue).await {
             Ok(Some(_)) => None,
             Ok(None) => return self.over = Some(Ok(End::Lost)),
             Err(error) => {
                 warn!(saga = %self.saga(), %error, "cannot park the run yet");
+                // What was not written is not so.
+                self.run = before;
                 Some(now.plus(STOP_GRACE))
             }
         };

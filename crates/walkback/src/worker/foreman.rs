@@ -21,16 +21,20 @@ use crate::store::{
 use crate::time::Timestamp;
 use crate::worker::drive::{Drive, End};
 use crate::worker::unknown::Unknown;
+use crate::worker::write::write;
 use crate::worker::{Local, Order, Until, WAIT_FOR_CAPABLE, Worker};
 
 /// How soon to look again whether another process has written, while it does.
 const LOOK: Duration = Duration::from_millis(10);
 /// How soon at least, where it ends as soon as others have nothing left either.
 const LOOK_BEFORE_END: Duration = Duration::from_millis(40);
-/// How long after a claim without an answer the next one follows.
-const CLAIM_AGAIN: Duration = Duration::from_millis(100);
-/// For how long claims may have no answer before the worker ends with what the store said.
-const UNANSWERED: Duration = Duration::from_mins(5);
+/// How long after a claim without an answer the next one follows: at first, doubled each time, and at most.
+const CLAIM_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How many claims may have no answer, one after the other, before the worker ends with what the store
+/// said: as many as it makes in five minutes.
+const UNANSWERED: u32 = 64;
+/// How long after a claim without an answer a worker that ends when it is idle waits for it.
+const DOUBT: Duration = Duration::from_secs(8);
 /// How often a worker compares what it drives with what is its own by the store: a claim whose answer
 /// was lost for good is known only there.
 const COMPARE: Duration = Duration::from_mins(1);
@@ -65,8 +69,11 @@ pub(super) struct Foreman<'a> {
     /// Runs that are this worker's by the store, and that it did not know when it last compared.
     undriven: HashSet<(SagaId, ClaimId)>,
     compare_at: Timestamp,
-    /// Since when claims have no answer.
-    unanswered_since: Option<Timestamp>,
+    /// How many claims had no answer, one after the other.
+    unanswered: u32,
+    claim_not_before: Timestamp,
+    /// Until when such a claim may well be made yet.
+    in_doubt_until: Timestamp,
     /// How long after one comparison the next one follows.
     compare_after: Duration,
 }
@@ -93,7 +100,9 @@ impl<'a> Foreman<'a> {
             look_at: Timestamp::default(),
             undriven: HashSet::new(),
             compare_at: worker.engine.clock.now().plus(COMPARE),
-            unanswered_since: None,
+            unanswered: 0,
+            claim_not_before: Timestamp::default(),
+            in_doubt_until: Timestamp::default(),
             compare_after: COMPARE,
         }
     }
@@ -142,12 +151,15 @@ impl Foreman<'_> {
                 && self.next_due.is_none()
                 && !self.others_work
                 && self.inbox.is_empty()
+                && self.undriven.is_empty()
+                && self.in_doubt_until <= self.worker.engine.clock.now()
             {
                 return Ok(());
             }
             let engine = Arc::clone(&self.worker.engine);
             let now = engine.clock.now();
             let due = self.next_due.filter(|_| self.room.available_permits() > 0);
+            let due = due.map(|at| at.max(self.claim_not_before));
             if until == Until::Idle && self.drives.is_empty() {
                 // It only waits for the others.
                 self.look_at = self.look_at.min(now.plus(LOOK_BEFORE_END));
@@ -278,7 +290,9 @@ impl Foreman<'_> {
         let undriven: HashSet<_> = owned.filter(|(id, _)| !self.nudges.contains_key(id)).collect();
         for (id, claim) in undriven.intersection(&self.undriven) {
             warn!(saga = %id, "nobody drives this saga, which is this worker's; letting it go");
-            self.worker.engine.let_go(*id, *claim).await?;
+            if let Err(error) = self.worker.engine.let_go(*id, *claim).await {
+                warn!(saga = %id, %error, "it cannot be let go yet");
+            }
         }
         self.undriven = undriven;
         Ok(())
@@ -314,7 +328,7 @@ impl Foreman<'_> {
 
     async fn claim_due(&mut self) -> Result<(), Error> {
         let engine = Arc::clone(&self.worker.engine);
-        if !self.may_be_due {
+        if !self.may_be_due || self.claim_not_before > engine.clock.now() {
             return Ok(());
         }
         while self.may_be_due {
@@ -328,7 +342,7 @@ impl Foreman<'_> {
                 }
                 claimed => claimed?,
             };
-            self.unanswered_since = None;
+            self.unanswered = 0;
             let (is_full, in_turns) = (claimed.len() == free, self.turns_after.is_some());
             self.may_be_due = is_full || in_turns;
             let parties = claimed.iter().map(|claimed| Party::of(&claimed.run.spec));
@@ -349,14 +363,17 @@ impl Foreman<'_> {
 
     /// What it may have claimed is found when it next compares; and it claims again a moment later.
     fn claim_without_an_answer(&mut self, error: StoreError) -> Result<(), Error> {
-        let now = self.worker.engine.clock.now();
-        if now.since(*self.unanswered_since.get_or_insert(now)) > UNANSWERED {
+        if self.unanswered >= UNANSWERED {
             return Err(error.into());
         }
         warn!(%error, "a claim has no answer; looking what became of it");
-        self.may_be_due = false;
-        self.next_due = Some(now.plus(CLAIM_AGAIN));
-        self.look_at = self.look_at.min(now.plus(CLAIM_AGAIN));
+        let (first, most) = CLAIM_AGAIN;
+        let now = self.worker.engine.clock.now();
+        let pause = first.saturating_mul(1 << self.unanswered.min(20)).min(most);
+        self.unanswered += 1;
+        self.claim_not_before = now.plus(pause);
+        self.in_doubt_until = now.plus(DOUBT);
+        self.next_due = Some(self.claim_not_before);
         self.store_was_away();
         Ok(())
     }
@@ -435,7 +452,7 @@ impl Foreman<'_> {
         }
         let transition = Transition::new(expected_len, rows, head, Vec::new());
         let transition = Transition { release: true, orphan, ..transition };
-        engine.store.append(&claim, transition).await?;
+        write(engine, &claim, transition).await?;
         Ok(())
     }
 

@@ -62,6 +62,6 @@ pub(super) async fn write(
             debug!(%saga, "somebody else wrote; folding again");
             return Ok(Written::Again(Box::new(engine.fold(stored)?)));
         }
-        again.wait().await;
+        again.wait(None).await;
     }
 }
