@@ -8,10 +8,10 @@ use serde_json::Value;
 use walkback::{Attempt, Options, Step, StepError};
 
 use crate::client::ApiError;
-use crate::steps::{on_account, refused};
+use crate::steps::{domain, on_account, refused};
 
 on_account! {
-    /// Checks region, size, image, keys and limits before anything is created, every mistake at once.
+    /// Checks region, size, image, keys, domain and limits before anything is created, every mistake at once.
     CheckOrder;
 }
 
@@ -192,10 +192,12 @@ impl CheckOrder {
         if let Some(engine) = &order.database_engine {
             self.database(order, engine, &mut mistakes).await?;
         }
-        let domain_existed = match &order.domain {
-            Some(name) => self.cloud.find::<Value>(&format!("/v2/domains/{name}")).await?.is_some(),
-            None => false,
-        };
+        let mut domain_existed = false;
+        if let Some(name) = &order.domain {
+            let (existed, wrong) = domain::examine(&self.cloud, name).await?;
+            domain_existed = existed;
+            mistakes.extend(wrong);
+        }
         Ok((Accepted { droplets_per_hour, domain_existed }, mistakes))
     }
 }

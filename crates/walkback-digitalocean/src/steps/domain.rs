@@ -148,15 +148,42 @@ struct One {
     domain_record: Found,
 }
 
+/// Where a domain itself points, if it is there.
+async fn apex(cloud: &Client, domain: &str) -> Result<Option<Vec<Found>>, ApiError> {
+    let path = format!("/v2/domains/{domain}/records?type=A&name={domain}");
+    cloud.find_list::<Found>(&path, "domain_records").await
+}
+
+/// Whether the domain is there, and what is wrong with it for a site: a second address would share the
+/// visitors of the first.
+pub(super) async fn examine(
+    cloud: &Client,
+    domain: &str,
+) -> Result<(bool, Option<String>), ApiError> {
+    let Some(records) = apex(cloud, domain).await? else { return Ok((false, None)) };
+    Ok((true, records.first().map(|record| points_elsewhere(domain, record))))
+}
+
+fn points_elsewhere(domain: &str, record: &Found) -> String {
+    let address = &record.data;
+    format!("domain `{domain}` points to {address} already: expected one that has no A record yet")
+}
+
 /// The record that says just this, if there is one: the address is ours alone, and so is what points to
 /// it.
 async fn find(cloud: &Client, to: &Pointing) -> Result<Option<Record>, ApiError> {
-    let domain = &to.domain;
-    let path = format!("/v2/domains/{domain}/records?type=A&name={domain}");
-    let records = cloud.find_list::<Found>(&path, "domain_records").await?;
-    let is_it = |record: &Found| record.data == to.address;
-    let found = records.into_iter().flatten().find(is_it);
-    Ok(found.map(|found| Record { record_id: found.id, record_of: domain.clone() }))
+    let records = apex(cloud, &to.domain).await?;
+    Ok(records
+        .iter()
+        .flatten()
+        .find(|record| record.data == to.address)
+        .map(|found| to.made(found)))
+}
+
+impl Pointing {
+    fn made(&self, record: &Found) -> Record {
+        Record { record_id: record.id, record_of: self.domain.clone() }
+    }
 }
 
 impl Step for CreateRecord {
@@ -166,13 +193,17 @@ impl Step for CreateRecord {
     type Output = Record;
 
     async fn execute(&self, _: Attempt, to: Pointing) -> Result<Record, StepError> {
-        if let Some(record) = find(&self.cloud, &to).await? {
-            return Ok(record);
+        let there = apex(&self.cloud, &to.domain).await?.unwrap_or_default();
+        if let Some(ours) = there.iter().find(|record| record.data == to.address) {
+            return Ok(to.made(ours));
+        }
+        if let Some(other) = there.first() {
+            return refused(points_elsewhere(&to.domain, other));
         }
         let path = format!("/v2/domains/{}/records", to.domain);
         let body = json!({"type": "A", "name": "@", "data": to.address, "ttl": 300});
         let made: One = self.cloud.post(&path, &body).await?;
-        Ok(Record { record_id: made.domain_record.id, record_of: to.domain })
+        Ok(to.made(&made.domain_record))
     }
 
     async fn compensate(

@@ -89,6 +89,25 @@ async fn a_droplet_that_lost_our_tag_and_a_domain_with_others_records_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_domain_that_another_site_has_is_refused_before_anything_is_made() {
+    let stage = Stage::new();
+    assert_eq!(stage.provision().await.status, Status::Completed);
+    let before = stage.cloud.things();
+    let saga = stage.provision_with(&json!({"name": "blog"})).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let error = saga.steps.iter().flatten().find_map(|step| step.error.clone()).unwrap();
+    let record = before["records"].iter().find(|record| record["type"] == "A").unwrap();
+    let address = record["data"].as_str().unwrap();
+    assert_eq!(
+        error,
+        format!(
+            "domain `shop.example.com` points to {address} already: expected one that has no A record yet"
+        )
+    );
+    assert_eq!(stage.cloud.things(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_domain_that_was_there_before_stays_there() {
     let stage = Stage::new();
     let domain = json!({"name": "shop.example.com"});
