@@ -9,14 +9,14 @@ use crate::engine::{Asked, Inner, Outside, lock, news};
 use crate::error::Error;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::{RowHash, Writer};
+use crate::options::Retry;
 use crate::run::Run;
 use crate::store::{Appended, Locks, NewRun, Started, StoreError, StoredRun, Transition, WorkerId};
 use crate::worker::Order;
 
-/// How long after a commit without an answer it is made again: at first, doubled each time, and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
-/// How often it is made again for somebody who waits for it: ten seconds, beyond what the store waits.
-const TRIES: u32 = 9;
+/// How long after a commit without an answer it is made again, and how often for somebody who waits for it:
+/// ten seconds in all, beyond what the store waits.
+const AGAIN: Retry = Retry::attempts(10).backoff(Duration::from_millis(20), Duration::from_secs(5));
 
 /// A commit that is made again while it has no answer and nothing of it is there.
 pub(crate) struct Again<'a> {
@@ -33,9 +33,8 @@ impl<'a> Again<'a> {
 
     /// Waits until the next time.
     pub(crate) async fn wait(&mut self, error: Option<StoreError>) {
-        let (first, most) = AGAIN;
-        self.clock.sleep(first.saturating_mul(1 << self.tries.min(20)).min(most)).await;
         self.tries += 1;
+        self.clock.sleep(AGAIN.ceiling(self.tries)).await;
         self.unknown = self.unknown.take().or(error);
     }
 
@@ -48,7 +47,7 @@ impl<'a> Again<'a> {
     /// Whether whoever waits for it is told that it is not known: it was made often enough, or the store
     /// says that it will not be.
     fn is_over(&self, error: &StoreError) -> bool {
-        self.tries >= TRIES || is_final(error)
+        self.tries + 1 >= AGAIN.max_attempts() || is_final(error)
     }
 
     /// What they are told: the first error, as a later one says nothing of the first time.

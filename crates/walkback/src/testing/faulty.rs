@@ -314,8 +314,11 @@ fn lost() -> StoreError {
 
 impl Runs for Faulty {
     fn start(&self, run: NewRun, owner: Option<(WorkerId, ClaimId)>) -> Answer<'_, Started> {
-        let late = run.clone();
-        if self.lands_late(|store| async move { store.start(late, owner).await.map(drop) }) {
+        let late = |store: Arc<dyn Store>| {
+            let run = run.clone();
+            async move { store.start(run, owner).await.map(drop) }
+        };
+        if self.lands_late(late) {
             return not_yet();
         }
         self.call(move |store| store.start(run, owner))
@@ -323,8 +326,11 @@ impl Runs for Faulty {
 
     fn append<'a>(&'a self, claim: &'a Claim, transition: Transition) -> Answer<'a, Appended> {
         let forgiving = self.planted == Some(Planted::RefusedTakenForApplied);
-        let (held, late) = (claim.clone(), transition.clone());
-        if self.lands_late(|store| async move { store.append(&held, late).await.map(drop) }) {
+        let late = |store: Arc<dyn Store>| {
+            let (claim, transition) = (claim.clone(), transition.clone());
+            async move { store.append(&claim, transition).await.map(drop) }
+        };
+        if self.lands_late(late) {
             return not_yet();
         }
         self.call(move |store| {
@@ -339,9 +345,11 @@ impl Runs for Faulty {
         if self.planted == Some(Planted::AskedAndForgotten) {
             return self.call(|_| Box::pin(std::future::ready(Ok(Appended::Applied))));
         }
-        let late = transition.clone();
-        if self.lands_late(|store| async move { store.append_unclaimed(id, late).await.map(drop) })
-        {
+        let late = |store: Arc<dyn Store>| {
+            let transition = transition.clone();
+            async move { store.append_unclaimed(id, transition).await.map(drop) }
+        };
+        if self.lands_late(late) {
             return not_yet();
         }
         self.call(move |store| store.append_unclaimed(id, transition))

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::id::SagaId;
 use crate::limits;
 use crate::machine::Event;
+use crate::options::Retry;
 use crate::store::Appended;
 use crate::time::Timestamp;
 use crate::worker::hook::{Hook, Notice};
@@ -22,8 +23,9 @@ use crate::worker::hook::{Hook, Notice};
 const CALLS: usize = 8;
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// How long after a failed call the next one follows: at first, doubled with each, and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
+/// How long after a failed call the next one follows; there is always one.
+const RETRY: Retry =
+    Retry::attempts(u32::MAX).backoff(Duration::from_secs(1), Duration::from_hours(1));
 /// How long to leave a run alone of which it could not be recorded that the hook was called.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);
 
@@ -115,9 +117,7 @@ async fn call(engine: &Inner, hook: &dyn Hook, id: SagaId) -> Result<bool, Error
         }
         Err(error) => {
             warn!(saga = %id, tries, error, "the hook could not be called");
-            let (first, most) = RETRY;
-            let wait = first.saturating_mul(1 << (tries - 1).min(20)).min(most);
-            let retry_at = engine.clock.now().plus(wait);
+            let retry_at = engine.clock.now().plus(RETRY.ceiling(tries));
             Event::HookFailed { parked, tries, error: limits::cut(error), retry_at }
         }
     };

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::id::{ClaimId, SagaId};
 use crate::ledger::Writer;
 use crate::machine::{Event, ParkReason};
+use crate::options::Retry;
 use crate::run::Run;
 use crate::store::{
     Claim, Claimed, Filter, Needs, News, Party, StoreError, Transition, Wanted, WorkerId, serves,
@@ -28,11 +29,10 @@ use crate::worker::{Local, Order, Until, WAIT_FOR_CAPABLE, Worker};
 const LOOK: Duration = Duration::from_millis(10);
 /// How soon at least, where it ends as soon as others have nothing left either.
 const LOOK_BEFORE_END: Duration = Duration::from_millis(40);
-/// How long after a claim without an answer the next one follows: at first, doubled each time, and at most.
-const CLAIM_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How many claims may have no answer, one after the other, before the worker ends with what the store
-/// said: as many as it makes in five minutes.
-const UNANSWERED: u32 = 64;
+/// How long after a claim without an answer the next one follows, and how many may have none, one after the
+/// other, until the worker ends with what the store said: as many as it makes in five minutes.
+const CLAIM_AGAIN: Retry =
+    Retry::attempts(65).backoff(Duration::from_millis(100), Duration::from_secs(5));
 /// How long after a claim without an answer a worker that ends when it is idle waits for it.
 const DOUBT: Duration = Duration::from_secs(8);
 /// How often a worker compares what it drives with what is its own by the store: a claim whose answer
@@ -363,15 +363,13 @@ impl Foreman<'_> {
 
     /// What it may have claimed is found when it next compares; and it claims again a moment later.
     fn claim_without_an_answer(&mut self, error: StoreError) -> Result<(), Error> {
-        if self.unanswered >= UNANSWERED {
+        self.unanswered += 1;
+        if self.unanswered >= CLAIM_AGAIN.max_attempts() {
             return Err(error.into());
         }
         warn!(%error, "a claim has no answer; looking what became of it");
-        let (first, most) = CLAIM_AGAIN;
         let now = self.worker.engine.clock.now();
-        let pause = first.saturating_mul(1 << self.unanswered.min(20)).min(most);
-        self.unanswered += 1;
-        self.claim_not_before = now.plus(pause);
+        self.claim_not_before = now.plus(CLAIM_AGAIN.ceiling(self.unanswered));
         self.in_doubt_until = now.plus(DOUBT);
         self.next_due = Some(self.claim_not_before);
         self.store_was_away();

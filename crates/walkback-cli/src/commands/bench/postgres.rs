@@ -113,7 +113,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w2.push(measured);
         last = Some(store);
     }
-    let (w3, one_row_commit_ms) = one_at_a_time(&ground, args)?;
+    let (w3, one_row_commit_ms) = one_at_a_time(&ground, args).await?;
     let Beside { loaded: w1_loaded, new: w1_new, pruned_per_second } =
         beside_finished(&ground, args).await?;
     let (mut one, mut four) = (Vec::new(), Vec::new());
@@ -234,25 +234,18 @@ async fn worker_processes(ground: &Ground, args: &BenchArgs, count: usize) -> Re
 }
 
 /// W3, in turns with one-row commits: the medians of both.
-fn one_at_a_time(ground: &Ground, args: &BenchArgs) -> Result<(Latency, f64), Failure> {
+async fn one_at_a_time(ground: &Ground, args: &BenchArgs) -> Result<(Latency, f64), Failure> {
     // What the server still has to do about all that was before would be in the time of each commit.
     for first in ["VACUUM ANALYZE", "CHECKPOINT", "CREATE TABLE one_row (at timestamptz)"] {
         ground.server.tell(first).map_err(failed)?;
     }
+    let load = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
     let (mut commits, mut w3) = (Vec::new(), Vec::new());
-    let measuring = async {
-        let load = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
-        for _ in 0..args.repeat.max(1) {
-            commits.push(one_row_commit(ground)?);
-            w3.push(load.latency().await?);
-        }
-        load.close().await
-    };
-    // In one thread, as pgbench's only client is one.
-    tokio::task::block_in_place(|| {
-        let thread = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        thread.block_on(measuring)
-    })?;
+    for _ in 0..args.repeat.max(1) {
+        commits.push(one_row_commit(ground)?);
+        w3.push(load.latency().await?);
+    }
+    load.close().await?;
     let w3 = median(w3, |of| of.p50_ms).ok_or_else(|| failed("nothing was measured"))?;
     Ok((w3, median(commits, |mean| *mean).unwrap_or_default()))
 }

@@ -8,7 +8,7 @@ use crate::ledger::Row;
 use crate::store::postgres::codec::{claim_uuid, damaged, index, micros, signed, uuid};
 use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::store::postgres::write::{Accepting, Appending, Entry};
-use crate::store::{Head, Party};
+use crate::store::{Appended, Head, Party};
 
 /// The run's id and head, and at most two rows: what both statements begin with.
 struct Written<'a> {
@@ -126,11 +126,11 @@ impl<'a> WrittenRow<'a> {
     }
 }
 
-/// Adds to a run, and says whether it did; nothing is said, and nothing done, if it takes lists.
+/// Adds to a run, and says what became of it; nothing is said, and nothing done, if it takes lists.
 pub(super) async fn append(
     connection: &mut Connection,
     one: &Appending,
-) -> Result<Option<bool>, Trouble> {
+) -> Result<Option<Appended>, Trouble> {
     let Appending { id, claim, transition } = one;
     let written = Written::new(*id, &transition.head, &transition.rows);
     let Some(written) = written.filter(|_| one.closing().next().is_none()) else { return Ok(None) };
@@ -145,7 +145,8 @@ pub(super) async fn append(
         (&expected_len, Type::INT8),
     ];
     let values: Vec<Value<'_>> = written.values().chain(guards).collect();
-    Ok(Some(!connection.query(include_str!("append_one.sql"), &values).await?.is_empty()))
+    let applied = connection.query(include_str!("append_one.sql"), &values).await?;
+    Ok(Some(if applied.is_empty() { Appended::Refused } else { Appended::Applied }))
 }
 
 /// Accepts a run, or says why not; nothing is said, and nothing done, if it takes lists.

@@ -305,13 +305,9 @@ pub(super) async fn append(
     all: &[Arc<Appending>],
 ) -> Result<Vec<End>, Trouble> {
     if let [one] = all
-        && let Some(applied) = single::append(connection, one).await?
+        && let Some(end) = single::append(connection, one).await?
     {
-        return Ok(vec![End::Appended(if applied {
-            Appended::Applied
-        } else {
-            Appended::Refused
-        })]);
+        return Ok(vec![End::Appended(end)]);
     }
     let ends = append_many(connection, all, true).await?;
     let end = |one: &Arc<Appending>| match ends.get(&one.id) {
