@@ -8,6 +8,7 @@ use clap::Args;
 use walkback::clock::SystemClock;
 use walkback_digitalocean::client::NoAccount;
 use walkback_digitalocean::secrets::Folder;
+use walkback_digitalocean::simulator::Knob;
 use walkback_digitalocean::{Client, Simulator};
 
 use crate::exit::Exit;
@@ -70,12 +71,21 @@ pub(crate) struct CloudArgs {
         help_heading = HEADING
     )]
     secrets: Option<PathBuf>,
+    /// How a simulated account behaves and what shall go wrong with it, with `simulate` and `--simulate`:
+    /// `droplet_limit=3`, `fail_next=lost POST /v2/droplets`; all are listed by `simulate --help`.
+    #[arg(long = "knob", global = true, value_name = "NAME=VALUE", help_heading = HEADING)]
+    knobs: Vec<Knob>,
 }
 
 impl CloudArgs {
     /// Whether there is one.
     pub(crate) fn is_given(&self) -> bool {
         self.simulate || self.digitalocean_token.as_ref().is_some_and(|token| !token.is_empty())
+    }
+
+    /// Has a simulated account behave as it is asked to.
+    pub(crate) fn turn_knobs(&self, cloud: &Simulator) {
+        self.knobs.iter().for_each(|knob| cloud.turn(knob.clone()));
     }
 
     /// The account, for sagas of this store.
@@ -102,8 +112,14 @@ impl CloudArgs {
                 }
             };
             cloud.set(|settings| (settings.speed, settings.latency) = (SPEED, LATENCY));
+            self.turn_knobs(&cloud);
             let client = Client::over(cloud.token("simulated"), Arc::new(SystemClock));
             return Ok(client.hurrying(SPEED / 4));
+        }
+        if !self.knobs.is_empty() {
+            return Err(wrong(
+                "--knob is for a simulated account: expected --simulate too".to_owned(),
+            ));
         }
         let Some(token) = self.digitalocean_token.as_deref().filter(|token| !token.is_empty())
         else {

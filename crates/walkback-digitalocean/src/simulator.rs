@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 use tracing::warn;
@@ -22,6 +21,7 @@ mod domains;
 mod droplets;
 mod firewalls;
 mod keys;
+mod knobs;
 mod limits;
 mod load_balancers;
 mod page;
@@ -36,112 +36,12 @@ mod volumes;
 mod vpcs;
 mod world;
 
+pub use knobs::{CallFault, Knob, Planted, Settings, Struck, Takes};
 pub use server::Server;
 
 use call::Call;
 use limits::Limits;
 use world::World;
-
-/// What goes wrong with one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallFault {
-    /// It never arrives.
-    NotSent,
-    /// It is done, and the answer is lost.
-    Lost,
-    /// It is not done, and the API says that it failed.
-    Failed,
-    /// It is done, and the API says that it failed.
-    DoneAndFailed,
-    /// It is one too many.
-    RateLimited,
-    /// It is refused, for good.
-    Refused,
-}
-
-impl CallFault {
-    /// The whole alphabet.
-    pub const ALL: [Self; 6] = [
-        Self::NotSent,
-        Self::Lost,
-        Self::Failed,
-        Self::DoneAndFailed,
-        Self::RateLimited,
-        Self::Refused,
-    ];
-}
-
-impl CallFault {
-    /// The fault of this name: `lost`, `done_and_failed`.
-    fn named(name: &Value) -> Option<Self> {
-        let name_of = |fault: Self| match fault {
-            Self::NotSent => "not_sent",
-            Self::Lost => "lost",
-            Self::Failed => "failed",
-            Self::DoneAndFailed => "done_and_failed",
-            Self::RateLimited => "rate_limited",
-            Self::Refused => "refused",
-        };
-        Self::ALL.into_iter().find(|fault| name.as_str() == Some(name_of(*fault)))
-    }
-}
-
-/// Which call a fault strikes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Struck {
-    /// That of this number, counted from one.
-    Nth(u64),
-    /// The next of this method and path: `POST /v2/droplets`.
-    Next(String),
-}
-
-impl Struck {
-    fn is(&self, nth: u64, request: &Request) -> bool {
-        match self {
-            Self::Nth(number) => *number == nth,
-            Self::Next(call) => {
-                let path = request.path.split('?').next().unwrap_or_default();
-                *call == format!("{} {path}", request.method)
-            }
-        }
-    }
-}
-
-/// How the account behaves.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How much faster than real its clock runs.
-    pub speed: u32,
-    /// How long a call takes.
-    pub latency: Duration,
-    /// Droplets that the account may have.
-    pub droplet_limit: usize,
-    /// How long lists do not show what is new, in simulated time.
-    pub lists_lag: Duration,
-    /// So many of the next actions end `errored`.
-    pub errored_actions: u32,
-    /// So many of the next droplets vanish after they were accepted.
-    pub vanishing_droplets: u32,
-    /// What goes wrong, and with which call.
-    pub fault: Option<(Struck, CallFault)>,
-    /// Whether the API's rate limits are in force.
-    pub rate_limits: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            speed: 1,
-            latency: Duration::ZERO,
-            droplet_limit: 100,
-            lists_lag: Duration::ZERO,
-            errored_actions: 0,
-            vanishing_droplets: 0,
-            fault: None,
-            rate_limits: true,
-        }
-    }
-}
 
 /// A simulated account. Cheap to clone; clones are the same account.
 ///
@@ -216,39 +116,17 @@ impl Simulator {
         change(&mut self.lock().settings);
     }
 
-    /// Changes what this object names: `droplet_limit`, `errored_actions`, `vanishing_droplets`,
-    /// `lists_lag_seconds`, `speed`, `rate_limits`, `fail_next`: `{"fault": "lost"}` for the next call,
-    /// `{"fault": "lost", "call": "POST /v2/droplets"}` for the next such call.
+    /// Turns a knob.
+    pub fn turn(&self, knob: Knob) {
+        self.lock().settings.turn(knob);
+    }
+
+    /// Turns every knob that this object names: `{"droplet_limit": 3}`; see [`Knob`].
     ///
     /// # Errors
-    /// If it names something else, or has a value that is none.
+    /// Every one that is none, or has a value that it cannot have. Nothing is changed then.
     pub fn change(&self, change: &Value) -> Result<(), String> {
-        let mut state = self.lock();
-        let next = state.calls + 1;
-        for (name, value) in change.as_object().into_iter().flatten() {
-            let settings = &mut state.settings;
-            let number = || value.as_u64().and_then(|number| u32::try_from(number).ok());
-            let done = match (name.as_str(), number(), value.as_bool()) {
-                ("droplet_limit", Some(n), _) => set(&mut settings.droplet_limit, n as usize),
-                ("errored_actions", Some(n), _) => set(&mut settings.errored_actions, n),
-                ("vanishing_droplets", Some(n), _) => set(&mut settings.vanishing_droplets, n),
-                ("speed", Some(n), _) => set(&mut settings.speed, n.max(1)),
-                ("lists_lag_seconds", Some(n), _) => {
-                    set(&mut settings.lists_lag, Duration::from_secs(u64::from(n)))
-                }
-                ("rate_limits", _, Some(flag)) => set(&mut settings.rate_limits, flag),
-                ("fail_next", ..) => {
-                    let call = value["call"].as_str().map(|call| Struck::Next(call.to_owned()));
-                    let call = call.unwrap_or(Struck::Nth(next));
-                    CallFault::named(&value["fault"])
-                        .is_some_and(|fault| set(&mut settings.fault, Some((call, fault))))
-                }
-                _ => false,
-            };
-            if !done {
-                return Err(format!("`{name}`: {value} is no setting of this account"));
-            }
-        }
+        knobs::read(change)?.into_iter().for_each(|knob| self.turn(knob));
         Ok(())
     }
 
@@ -303,8 +181,7 @@ impl Simulator {
         pass(world, now, file.as_deref()).map_err(unknown)?;
         *calls += 1;
         let request_id = Some(format!("sim-{calls}"));
-        let fault = settings.fault.take_if(|(call, _)| call.is(*calls, request));
-        let fault = fault.map(|(_, fault)| fault);
+        let fault = settings.strike(*calls, request);
         *struck |= fault.is_some();
         match fault {
             Some(CallFault::NotSent) => {
@@ -313,9 +190,9 @@ impl Simulator {
             Some(CallFault::Failed) => return Ok(call::failed(request_id)),
             Some(CallFault::RateLimited) => return Ok(call::rate_limited(10, request_id)),
             Some(CallFault::Refused) => {
-                let (status, body) = call::unprocessable("not today").said();
-                return Ok(Answer { status, body, request_id, ..Answer::default() });
+                return Ok(call::refused(422, request_id));
             }
+            Some(CallFault::Status(status)) => return Ok(call::refused(status, request_id)),
             Some(CallFault::Lost | CallFault::DoneAndFailed) | None => {}
         }
         let counted =
@@ -341,11 +218,6 @@ impl Simulator {
         let (remaining, reset) = (Some(remaining), Some(reset));
         Ok(Answer { status, body, remaining, reset, retry_after: None, request_id })
     }
-}
-
-fn set<T>(place: &mut T, value: T) -> bool {
-    *place = value;
-    true
 }
 
 /// Lets time pass. What has happened meanwhile is kept, or it would happen again, otherwise, to whoever takes

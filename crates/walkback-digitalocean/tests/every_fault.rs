@@ -14,7 +14,7 @@ use walkback::testing::{Cloud, End, Faults, Trial, VirtualClock, every_fault};
 use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
 use walkback_digitalocean::client::{Request, Sent, Transport};
 use walkback_digitalocean::secrets::{Keeper, Kept, Memory};
-use walkback_digitalocean::simulator::{CallFault, Struck};
+use walkback_digitalocean::simulator::{CallFault, Planted, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
 /// An account in which another tenant lives with look-alike names, and the process on the way to it.
@@ -124,7 +124,8 @@ impl Cloud for Account {
 
     fn fail(&self, nth: u64, fault: CallFault) {
         let calls = self.cloud.calls();
-        self.cloud.set(|settings| settings.fault = Some((Struck::Nth(calls + nth), fault)));
+        let fault = Planted::new(Struck::Nth(calls + nth), fault);
+        self.cloud.set(|settings| settings.planted = vec![fault]);
     }
 
     fn struck(&self) -> bool {

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use walkback::clock::SystemClock;
 use walkback::testing::VirtualClock;
-use walkback_digitalocean::client::Class;
+use walkback_digitalocean::client::{Class, Method, Request};
 use walkback_digitalocean::simulator::Server;
 use walkback_digitalocean::{Client, Simulator};
 
@@ -31,7 +31,7 @@ async fn served(with: impl AsyncFnOnce(&Simulator, &str)) {
 async fn an_answer_that_is_lost_is_unknown_and_what_was_asked_is_done() {
     served(async |cloud, url| {
         let client = Client::new(url, "secret").unwrap();
-        cloud.change(&json!({"fail_next": {"fault": "lost"}})).unwrap();
+        cloud.change(&json!({"fail_next": "lost"})).unwrap();
         let body = json!({"name": "here", "region": "fra1"});
         let lost = client.post::<Value>("/v2/vpcs", &body).await.unwrap_err();
         assert_eq!(lost.class(), Class::Unknown, "{lost}");
@@ -94,10 +94,69 @@ async fn an_account_in_a_file_is_the_same_for_the_next_process() {
 }
 
 #[tokio::test]
-async fn settings_that_are_none_are_refused() {
+async fn settings_that_are_none_are_refused_all_at_once_and_nothing_is_changed() {
     let cloud = Simulator::new(Arc::new(SystemClock));
-    for change in [json!({"speed": "fast"}), json!({"colour": 1}), json!({"fail_next": {}})] {
-        assert!(cloud.change(&change).is_err(), "{change}");
+    let client = Client::over(cloud.token("t"), Arc::new(SystemClock));
+    let limit = async || {
+        client.get::<Value>("/v2/account").await.unwrap()["account"]["droplet_limit"].clone()
+    };
+    let change = json!({"droplet_limit": 3, "speed": "fast", "colour": 1, "fail_next": "lose"});
+    let said = cloud.change(&change).unwrap_err();
+    for named in ["`speed`: ", "`colour`: unknown variant", "found `lose`"] {
+        assert!(said.contains(named), "expected {named} in {said}");
     }
+    assert!(cloud.change(&json!("speed")).is_err());
+    assert_eq!(limit().await, json!(100));
     assert_eq!(cloud.change(&json!({"droplet_limit": 3, "lists_lag_seconds": 5})), Ok(()));
+    assert_eq!(limit().await, json!(3));
+}
+
+#[tokio::test]
+async fn a_planted_fault_strikes_the_calls_that_it_names_and_so_often() {
+    let cloud = Simulator::new(Arc::new(SystemClock));
+    cloud.turn("fail_next=503 x2 GET /v2/projects/*".parse().unwrap());
+    for planted in ["ok GET /v2/account", "404 GET /v2/account"] {
+        cloud.turn(format!("fail_next={planted}").parse().unwrap());
+    }
+    let client = cloud.token("t");
+    let status = async |path: &str| {
+        let (method, path) = (Method::Get, path.to_owned());
+        client.send(Request { method, path, body: None }).await.unwrap().status
+    };
+    assert_eq!([status("/v2/projects").await, status("/v2/account").await], [200, 200]);
+    let one = "/v2/projects/default?page=1";
+    let said = [status(one).await, status("/v2/account").await, status(one).await];
+    assert_eq!(said, [503, 404, 503]);
+    assert_eq!([status(one).await, status("/v2/account").await], [200, 200]);
+    cloud.change(&json!({"fail_next": 500})).unwrap();
+    assert_eq!([status(one).await, status(one).await], [500, 200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_how_long_can_be_said_and_a_droplet_is_in_the_range_of_its_network() {
+    let clock = Arc::new(VirtualClock::new());
+    let cloud = Simulator::new(clock.clone());
+    cloud.turn(r#"delay_seconds={"droplet": 300}"#.parse().unwrap());
+    let client = Client::over(cloud.token("t"), clock.clone());
+    let network = json!({"name": "n", "region": "fra1", "ip_range": "192.168.4.0/28"});
+    let network: Value = client.post("/v2/vpcs", &network).await.unwrap();
+    let droplet = json!({
+        "name": "here", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64",
+        "vpc_uuid": network["vpc"]["id"]
+    });
+    let made: Value = client.post("/v2/droplets", &droplet).await.unwrap();
+    let one = format!("/v2/droplets/{}", made["droplet"]["id"]);
+    let droplet = async || client.get::<Value>(&one).await.unwrap()["droplet"].clone();
+    tokio::time::advance(Duration::from_secs(299)).await;
+    assert_eq!(droplet().await["status"], "new");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let droplet = droplet().await;
+    assert_eq!(droplet["status"], "active");
+    let private = &droplet["networks"]["v4"][0];
+    let address = private["ip_address"].as_str().unwrap().strip_prefix("192.168.4.").unwrap();
+    assert!((2..15).contains(&address.parse::<u8>().unwrap()), "{private}");
+    assert_eq!(
+        (&private["gateway"], &private["netmask"]),
+        (&json!("192.168.4.1"), &json!("255.255.255.240"))
+    );
 }

@@ -19,10 +19,23 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   walkback simulate --token secret
   DIGITALOCEAN_API_URL=http://127.0.0.1:8080 DIGITALOCEAN_TOKEN=secret walkback run provision …
+  walkback simulate --token secret --knob droplet_limit=3 --knob 'fail_next=lost POST /v2/droplets'
 
-A page at / shows what exists; /_sim/things has it as JSON. What shall go wrong is asked for by a POST \
-to /_sim/set: {\"fail_next\": {\"fault\": \"lost\", \"call\": \"POST /v2/droplets\"}}, {\"droplet_limit\": 3}, \
-{\"lists_lag_seconds\": 10}. Faults are not_sent, lost, failed, done_and_failed, rate_limited and refused.";
+A page at / shows what exists; /_sim/things has it as JSON.
+
+Knobs, for --knob here and beside --simulate, or a POST of {\"NAME\": VALUE, …} to /_sim/set:
+  fail_next           what goes wrong next, how often and with which call:
+                      `lost POST /v2/droplets`, `503 x3`, `refused GET /v2/droplets/*`; it is
+                      not_sent, lost, failed, done_and_failed, rate_limited, refused or a status, or
+                      ok: `ok x2 POST /v2/droplets` lets two pass before what is asked for after it
+  delay_seconds       what takes how long: {\"droplet\": 300, \"database\": 10}
+  lists_lag_seconds   how long lists do not show what is new
+  errored_actions     so many of the next actions end errored
+  vanishing_droplets  so many of the next droplets vanish after they were accepted
+  droplet_limit       droplets that the account may have
+  latency_ms          how long a call takes
+  rate_limits         false: no call is one too many
+  speed               how much faster than real its clock runs";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -52,6 +65,7 @@ pub(crate) async fn run(app: &App, args: SimulateArgs) -> Outcome {
         None => Simulator::new(clock),
     };
     cloud.set(|settings| settings.speed = args.speed);
+    app.cloud.turn_knobs(&cloud);
     let bound = TcpListener::bind(args.listen).await;
     let cannot = |error| Failure::new(Exit::Usage, format!("--listen {}: {error}", args.listen));
     let listener = bound.map_err(cannot)?;

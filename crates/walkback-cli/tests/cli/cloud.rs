@@ -12,8 +12,10 @@ const SITE: &str = r#"{"name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", 
 
 /// How many things of each kind the simulated account has.
 fn things(desk: &Desk) -> BTreeMap<String, usize> {
-    let text = std::fs::read_to_string(desk.path().join("walkback.db-cloud.json")).unwrap();
-    let account: Value = serde_json::from_str(&text).unwrap();
+    // It is kept from the first change on.
+    let text = std::fs::read_to_string(desk.path().join("walkback.db-cloud.json"));
+    let account: Value =
+        text.map_or(json!({"shelves": {}}), |text| serde_json::from_str(&text).unwrap());
     let shelves = account["shelves"].as_object().unwrap();
     let counts =
         shelves.iter().map(|(kind, shelf)| (kind.clone(), shelf.as_object().unwrap().len()));
@@ -173,7 +175,7 @@ fn ordered(fault: &str, create: &str) -> (Ran, BTreeMap<String, usize>) {
     std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let url: Value = serde_json::from_str(&said).unwrap();
     let url = url["url"].as_str().unwrap();
-    let wrong = json!({"fail_next": {"fault": fault, "call": format!("POST /v2/{create}")}});
+    let wrong = json!({"fail_next": format!("{fault} POST /v2/{create}")});
     assert_eq!(asked(url, "POST", "/_sim/set", &wrong.to_string()), json!({"changed": true}));
     let order = ["run", "provision", "--input", EVERYTHING, "--digitalocean-token", "t"];
     let ran = desk.run(&[&order[..], &["--digitalocean-api-url", url]].concat());
@@ -221,6 +223,85 @@ fn a_create_whose_answer_is_lost_makes_one_and_one_that_is_refused_leaves_nothin
             });
         }
     });
+}
+
+/// Steps of orders, and a call that each makes and no other before it.
+const OF_EVERYTHING: [(&str, &str); 22] = [
+    ("check_order", "GET /v2/sizes"),
+    ("create_project", "POST /v2/projects"),
+    ("create_tag", "POST /v2/tags"),
+    ("create_vpc", "POST /v2/vpcs"),
+    ("create_firewall", "POST /v2/firewalls"),
+    ("create_volume", "POST /v2/volumes"),
+    ("ensure_ssh_key", "POST /v2/account/keys"),
+    ("create_droplet", "POST /v2/droplets"),
+    ("await_droplet", "GET /v2/droplets/*"),
+    ("create_database", "POST /v2/databases"),
+    ("await_database", "GET /v2/databases/*"),
+    ("create_schema", "POST /v2/databases/*/dbs"),
+    ("create_database_user", "POST /v2/databases/*/users"),
+    ("trust_site", "PUT /v2/databases/*/firewall"),
+    ("attach_volume", "POST /v2/volumes/*/actions"),
+    ("create_load_balancer", "POST /v2/load_balancers"),
+    ("await_load_balancer", "GET /v2/load_balancers/*"),
+    ("ensure_domain", "POST /v2/domains"),
+    ("create_record", "POST /v2/domains/*/records"),
+    ("create_certificate", "POST /v2/certificates"),
+    ("await_certificate", "GET /v2/certificates/*"),
+    ("serve_https", "PUT /v2/load_balancers/*"),
+];
+const OF_SITE: [(&str, &str); 3] = [
+    ("reserve_ip", "POST /v2/reserved_ips"),
+    ("assign_ip", "POST /v2/reserved_ips/*/actions"),
+    ("assign_project", "POST /v2/projects/*/resources"),
+];
+
+#[test]
+fn a_failure_planted_at_any_step_walks_back_to_an_empty_account() {
+    let fails_at = |order: &str, step: &str, call: &str| {
+        let desk = Desk::new();
+        let planted = format!("fail_next=refused {call}");
+        // The check of an order asks for what databases there are.
+        let passes = "fail_next=ok GET /v2/databases/options";
+        let knobs = ["--knob", passes, "--knob", &planted];
+        let ran =
+            desk.run(&[&["run", "provision", "--input", order, "--simulate"][..], &knobs].concat());
+        let said = format!("(step_failed:{step}): nothing it made is left\n");
+        assert!(ran.code == 1 && ran.out.contains(&said), "{step}: {ran:?}");
+        let left = things(&desk);
+        assert!(
+            left.iter().all(|(kind, count)| bare().get(kind) == Some(count)),
+            "{step}: {left:?}"
+        );
+        assert_eq!(desk.run(&["verify"]).code, 0, "{step}");
+    };
+    std::thread::scope(|scope| {
+        for (order, steps) in [(EVERYTHING, &OF_EVERYTHING[..]), (SITE, &OF_SITE)] {
+            for (step, call) in steps {
+                scope.spawn(move || fails_at(order, step, call));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_knob_that_is_none_is_named() {
+    let desk = Desk::new();
+    for (knob, said) in [
+        ("droplet_limit", "expected NAME=VALUE"),
+        ("droplets=3", "unknown variant `droplets`, expected one of `speed`"),
+        ("droplet_limit=many", "`droplet_limit`: invalid type: string \"many\""),
+        ("fail_next=lost POST", "expected such as `lost POST /v2/droplets`"),
+        ("fail_next=200", "a status from 400 to 599"),
+        ("fail_next=503 x0", "how often, if not once"),
+        (r#"delay_seconds={"dropelt": 1}"#, "unknown variant `dropelt`, expected one of `app`"),
+    ] {
+        let ran = desk.run(&["run", "provision", "--input", SITE, "--simulate", "--knob", knob]);
+        assert!(ran.code == 2 && ran.err.contains(said), "expected {said} in {ran:?}");
+    }
+    let real = ["--digitalocean-token", "t", "--knob", "droplet_limit=3"];
+    let ran = desk.run(&[&["run", "provision", "--input", SITE][..], &real].concat());
+    assert!(ran.code == 2 && ran.err.contains("--knob is for a simulated account"), "{ran:?}");
 }
 
 #[test]

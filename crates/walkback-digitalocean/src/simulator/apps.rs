@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
 use crate::simulator::projects;
-use crate::simulator::world::{World, moment, public, takes};
+use crate::simulator::world::{World, moment, public};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     let one =
@@ -94,5 +95,5 @@ fn deploy(world: &mut World, call: &Call<'_>, id: &str) {
     world.change("apps", id, |app| app["in_progress_deployment"] = phase("BUILDING"));
     let mut to = json!({"active_deployment": phase("ACTIVE")});
     to["in_progress_deployment"] = Value::Null;
-    world.becomes(call, takes::BALANCER, "apps", id, to);
+    world.becomes(call, Takes::App, "apps", id, to);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Answer, Method, Request};
-use crate::simulator::Settings;
+use crate::simulator::{Settings, Takes};
 
 /// A call.
 pub(super) struct Call<'a> {
@@ -18,6 +18,7 @@ pub(super) struct Call<'a> {
     pub(super) now: i64,
     /// Before this moment nothing new is listed.
     pub(super) listed_before: i64,
+    delays: BTreeMap<Takes, u32>,
 }
 
 /// What is said to a call.
@@ -45,7 +46,14 @@ impl<'a> Call<'a> {
             body: request.body.as_ref().unwrap_or(&NO_BODY),
             now,
             listed_before: now.saturating_sub(lag),
+            delays: settings.delays.clone(),
         }
+    }
+
+    /// The simulated moment at which this is over, if it begins with the call.
+    pub(super) fn end_of(&self, takes: Takes) -> i64 {
+        let seconds = self.delays.get(&takes).copied().unwrap_or_else(|| takes.seconds());
+        self.now + i64::from(seconds) * 1_000
     }
 
     /// A member of the body that must be a text.
@@ -152,6 +160,12 @@ pub(super) fn forbidden() -> Answer {
 pub(super) fn failed(request_id: Option<String>) -> Answer {
     let body = json!({"id": "server_error", "message": "Unexpected server-side error"});
     Answer { status: 500, body, request_id, ..Answer::default() }
+}
+
+/// A refusal that was asked for.
+pub(super) fn refused(status: u16, request_id: Option<String>) -> Answer {
+    let (status, body) = Refusal::new(status, "not today").said();
+    Answer { status, body, request_id, ..Answer::default() }
 }
 
 /// The answer to one call too many.

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::load_balancers;
-use crate::simulator::world::{World, moment, public, takes};
+use crate::simulator::world::{World, moment, public};
 
 /// How long one is good for.
 const GOOD: i64 = 90 * 24 * 3_600 * 1_000;
@@ -65,7 +66,7 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     world.put("certificates", &id, certificate.clone(), call.now);
     if !custom {
         let verified = json!({"state": "verified"});
-        world.becomes(call, takes::CERTIFICATE, "certificates", &id, verified);
+        world.becomes(call, Takes::Certificate, "certificates", &id, verified);
     }
     Ok((201, json!({ "certificate": public(&certificate) })))
 }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
-use crate::simulator::world::{World, moment, public, takes};
+use crate::simulator::world::{World, moment, public};
 use crate::simulator::{catalogue, projects, tags};
 
 const ENGINES: [(&str, &str, u16); 4] = [
@@ -28,7 +29,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
         (Method::Get, [id]) => Ok((200, json!({"database": public(world.must("databases", id)?)}))),
         (Method::Delete, [id]) => {
             world.must("databases", id)?;
-            world.leave(call, "databases", id, takes::FORGET);
+            world.leave(call, "databases", id, Takes::DatabaseGone);
             Ok((204, Value::Null))
         }
         (_, [id, part, rest @ ..]) => {
@@ -96,7 +97,7 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
         "project_id": projects::of(call), "storage_size_mib": 10_240, "_rules": []
     });
     world.put("databases", &id, cluster.clone(), call.now);
-    world.becomes(call, takes::DATABASE, "databases", &id, json!({"status": "online"}));
+    world.becomes(call, Takes::Database, "databases", &id, json!({"status": "online"}));
     Ok((201, json!({ "database": public(&cluster) })))
 }
 
@@ -108,7 +109,7 @@ fn of_parts(world: &mut World, call: &Call<'_>, id: &str, part: &str, rest: &[&s
             let nodes = call.body["num_nodes"].clone();
             let to = json!({"status": "online", "size": size, "num_nodes": nodes});
             world.change("databases", id, |cluster| cluster["status"] = json!("resizing"));
-            world.becomes(call, takes::DATABASE, "databases", id, to);
+            world.becomes(call, Takes::Database, "databases", id, to);
             Ok((202, Value::Null))
         }
         (Method::Get, "firewall", []) => {

@@ -1,10 +1,13 @@
 //! Droplets: accepted at once, there after a while, one event at a time.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
-use crate::simulator::world::{Due, Effect, World, is_id, moment, public, takes};
+use crate::simulator::world::{Due, Effect, World, is_id, moment, public};
 use crate::simulator::{Settings, catalogue, keys, snapshots, tags, volumes, vpcs};
 
 pub(super) fn answer(
@@ -30,9 +33,13 @@ pub(super) fn answer(
             world.must("droplets", id)?;
             world.must_be_idle(id)?;
             let effect = Effect::Nothing;
-            world.act(call, ("destroy", "droplet", id), takes::DESTROY, &mut 0, effect);
+            world.act(call, ("destroy", "droplet", id), Takes::DropletGone, &mut 0, effect);
             world.change("droplets", id, |droplet| droplet["locked"] = json!(true));
-            world.later(call, takes::DESTROY, Due::Gone("droplets".to_owned(), (*id).to_owned()));
+            world.later(
+                call,
+                Takes::DropletGone,
+                Due::Gone("droplets".to_owned(), (*id).to_owned()),
+            );
             Ok((204, Value::Null))
         }
         (Method::Get, [id, "actions"]) => {
@@ -109,11 +116,11 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
         world.put("droplets", &id, droplet, call.now);
         if settings.vanishing_droplets > 0 {
             settings.vanishing_droplets -= 1;
-            world.later(call, 1, Due::Gone("droplets".to_owned(), id.clone()));
+            world.later(call, Takes::Vanishing, Due::Gone("droplets".to_owned(), id.clone()));
         }
         let errs = &mut settings.errored_actions;
         let effect = Effect::Boot(id.clone());
-        let action = world.act(call, ("create", "droplet", &id), takes::BOOT, errs, effect);
+        let action = world.act(call, ("create", "droplet", &id), Takes::Droplet, errs, effect);
         let href = format!("https://api.digitalocean.com/v2/actions/{}", action["id"]);
         actions.push(json!({"id": action["id"], "rel": "create", "href": href}));
         droplets.push(public(world.must("droplets", &id)?));
@@ -186,7 +193,7 @@ fn act(world: &mut World, call: &Call<'_>, id: &str, settings: &mut Settings) ->
         _ => return Err(unprocessable(format!("type `{kind}` is not simulated"))),
     };
     let errs = &mut settings.errored_actions;
-    let takes = if kind == "snapshot" { takes::SNAPSHOT } else { takes::POWER };
+    let takes = if kind == "snapshot" { Takes::Snapshot } else { Takes::Power };
     let action = world.act(call, (kind, "droplet", id), takes, errs, effect);
     Ok((201, json!({ "action": action })))
 }
@@ -252,13 +259,27 @@ fn associated(world: &World, id: &str) -> Value {
     })
 }
 
+/// Where a droplet of this number is in a network of this range.
+fn private(range: &str, number: u64) -> Value {
+    let parts = range.split_once('/').unwrap_or((range, "20"));
+    let network = parts.0.parse().map_or(0, |address: Ipv4Addr| address.to_bits());
+    // The API has networks of 16 to 28 bits.
+    let hosts = 1_u32 << (32 - parts.1.parse().unwrap_or(20).clamp(16, 28));
+    let nth = u32::try_from(number % u64::from(hosts - 3)).unwrap_or_default();
+    let [address, gateway, mask] =
+        [network + 2 + nth, network + 1, !(hosts - 1)].map(|bits| Ipv4Addr::from(bits).to_string());
+    json!({"ip_address": address, "netmask": mask, "gateway": gateway, "type": "private"})
+}
+
 /// A droplet has booted: it has addresses and its volumes.
 pub(super) fn boot(world: &mut World, id: &str) {
     let number = id.parse::<u64>().unwrap_or_default();
     let (high, low) = (number / 250 % 250, number % 250 + 1);
+    let network = world.get("droplets", id).and_then(|droplet| droplet["vpc_uuid"].as_str());
+    let network = network.and_then(|network| world.get("vpcs", network));
+    let range = network.and_then(|network| network["ip_range"].as_str()).unwrap_or_default();
     let v4 = json!([
-        {"ip_address": format!("10.10.{high}.{low}"), "netmask": "255.255.240.0",
-         "gateway": "10.10.0.1", "type": "private"},
+        private(range, number),
         {"ip_address": format!("203.0.{high}.{low}"), "netmask": "255.255.240.0",
          "gateway": "203.0.0.1", "type": "public"}
     ]);

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
-use crate::simulator::world::{Due, World, moment, public, takes};
+use crate::simulator::world::{Due, World, moment, public};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     match (call.method, rest) {
@@ -60,6 +61,6 @@ fn set(world: &mut World, call: &Call<'_>, id: &str, mut firewall: Value) -> Val
     firewall["created_at"] = json!(moment(call.now));
     firewall["pending_changes"] = json!([]);
     world.put("firewalls", id, firewall.clone(), call.now);
-    world.later(call, takes::FIREWALL, Due::Firewall(id.to_owned()));
+    world.later(call, Takes::Firewall, Due::Firewall(id.to_owned()));
     json!({ "firewall": public(&firewall) })
 }

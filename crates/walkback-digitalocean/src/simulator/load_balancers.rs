@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
-use crate::simulator::world::{World, moment, public, takes};
+use crate::simulator::world::{World, moment, public};
 use crate::simulator::{catalogue, projects};
 
 /// What can be set, with what it is when nothing is said.
@@ -41,7 +42,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
             let ip = format!("192.0.{}.{}", number / 250 % 250, number % 250 + 1);
             world.put("load_balancers", &id, document, call.now);
             let to = json!({"status": "active", "ip": ip, "_busy": false});
-            world.becomes(call, takes::BALANCER, "load_balancers", &id, to);
+            world.becomes(call, Takes::LoadBalancer, "load_balancers", &id, to);
             Ok((202, one(world, &id)?))
         }
         (Method::Get, [id]) => Ok((200, one(world, id)?)),
@@ -59,12 +60,12 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
                 balancer["_busy"] = json!(true);
             });
             let idle = json!({"_busy": false});
-            world.becomes(call, takes::POWER, "load_balancers", id, idle);
+            world.becomes(call, Takes::LoadBalancerChange, "load_balancers", id, idle);
             Ok((200, one(world, id)?))
         }
         (Method::Delete, [id]) => {
             world.must("load_balancers", id)?;
-            world.leave(call, "load_balancers", id, takes::POWER);
+            world.leave(call, "load_balancers", id, Takes::LoadBalancerGone);
             Ok((204, Value::Null))
         }
         _ => Err(not_found()),

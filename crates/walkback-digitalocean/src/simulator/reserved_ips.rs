@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Said, not_found, unprocessable};
 use crate::simulator::catalogue;
-use crate::simulator::world::{Effect, World, public, takes};
+use crate::simulator::world::{Effect, World, public};
 
 pub(super) fn answer(
     world: &mut World,
@@ -70,7 +71,7 @@ fn create(world: &mut World, call: &Call<'_>, one: &str, errs: &mut u32) -> Said
     let mut links = json!({});
     if let Some(droplet) = droplet {
         let effect = Effect::Assign { ip: ip.clone(), droplet };
-        let action = world.act(call, ("assign", "reserved_ip", &ip), takes::ASSIGN, errs, effect);
+        let action = world.act(call, ("assign", "reserved_ip", &ip), Takes::Assign, errs, effect);
         let href = format!("https://api.digitalocean.com/v2/actions/{}", action["id"]);
         links = json!({"actions": [{"id": action["id"], "rel": "assign_ip", "href": href}]});
     }
@@ -99,7 +100,7 @@ fn act(world: &mut World, call: &Call<'_>, ip: &str, errs: &mut u32) -> Said {
         "unassign" => Effect::Unassign { ip: ip.to_owned() },
         _ => return Err(unprocessable("type is invalid")),
     };
-    let mut action = world.act(call, (kind, "reserved_ip", ip), takes::ASSIGN, errs, effect);
+    let mut action = world.act(call, (kind, "reserved_ip", ip), Takes::Assign, errs, effect);
     action["project_id"] = reserved["project_id"].clone();
     Ok((201, json!({ "action": action })))
 }

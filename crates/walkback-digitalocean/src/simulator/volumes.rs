@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::client::Method;
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
-use crate::simulator::world::{Effect, World, is_id, moment, public, takes};
+use crate::simulator::world::{Effect, World, is_id, moment, public};
 use crate::simulator::{catalogue, snapshots, tags};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &mut u32) -> Said {
@@ -126,7 +127,7 @@ fn act(world: &mut World, call: &Call<'_>, id: &str, errs: &mut u32) -> Said {
         _ => return Err(unprocessable("type is invalid")),
     };
     let named = format!("{kind}_volume");
-    let action = world.act(call, (&named, "backend", id), takes::ATTACH, errs, effect);
+    let action = world.act(call, (&named, "backend", id), Takes::Attach, errs, effect);
     Ok((202, json!({ "action": action })))
 }
 

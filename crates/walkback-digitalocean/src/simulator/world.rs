@@ -6,23 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::time::Timestamp;
 
+use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, not_found, unprocessable};
-
-/// Seconds that things take.
-pub(super) mod takes {
-    pub(in crate::simulator) const BOOT: i64 = 30;
-    pub(in crate::simulator) const DESTROY: i64 = 8;
-    pub(in crate::simulator) const POWER: i64 = 10;
-    pub(in crate::simulator) const ATTACH: i64 = 5;
-    pub(in crate::simulator) const ASSIGN: i64 = 5;
-    pub(in crate::simulator) const FIREWALL: i64 = 3;
-    pub(in crate::simulator) const SNAPSHOT: i64 = 90;
-    pub(in crate::simulator) const DATABASE: i64 = 240;
-    /// Until the name and the place of a deleted cluster are free.
-    pub(in crate::simulator) const FORGET: i64 = 60;
-    pub(in crate::simulator) const BALANCER: i64 = 60;
-    pub(in crate::simulator) const CERTIFICATE: i64 = 40;
-}
 
 /// The account.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -89,8 +74,8 @@ impl World {
         self.due.len() < waiting
     }
 
-    pub(super) fn later(&mut self, call: &Call<'_>, seconds: i64, due: Due) {
-        self.due.push((call.now + seconds * 1_000, due));
+    pub(super) fn later(&mut self, call: &Call<'_>, takes: Takes, due: Due) {
+        self.due.push((call.end_of(takes), due));
     }
 
     fn happen(&mut self, at: i64, due: Due) {
@@ -204,20 +189,20 @@ impl World {
     pub(super) fn becomes(
         &mut self,
         call: &Call<'_>,
-        seconds: i64,
+        takes: Takes,
         kind: &str,
         id: &str,
         members: Value,
     ) {
-        self.later(call, seconds, Due::Becomes(kind.to_owned(), id.to_owned(), members));
+        self.later(call, takes, Due::Becomes(kind.to_owned(), id.to_owned(), members));
     }
 
     /// Removes a thing whose name and place are free only after a while.
-    pub(super) fn leave(&mut self, call: &Call<'_>, kind: &str, id: &str, seconds: i64) {
+    pub(super) fn leave(&mut self, call: &Call<'_>, kind: &str, id: &str, takes: Takes) {
         if let Some(thing) = self.remove(kind, id) {
             let shelf = format!("_{kind}");
             self.put(&shelf, id, thing, call.now);
-            self.later(call, seconds, Due::Gone(shelf, id.to_owned()));
+            self.later(call, takes, Due::Gone(shelf, id.to_owned()));
         }
     }
 
@@ -253,7 +238,7 @@ impl World {
         &mut self,
         call: &Call<'_>,
         what: (&str, &str, &str),
-        seconds: i64,
+        takes: Takes,
         errs: &mut u32,
         effect: Effect,
     ) -> Value {
@@ -275,7 +260,7 @@ impl World {
         });
         *errs = errs.saturating_sub(1);
         self.put("actions", &number.to_string(), action.clone(), call.now);
-        self.later(call, seconds, Due::Action(number.to_string(), effect));
+        self.later(call, takes, Due::Action(number.to_string(), effect));
         public(&action)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use walkback::engine::Operation;
 use walkback::{Registry, Status};
 use walkback_digitalocean::secrets::{Keeper, Kept, Memory};
-use walkback_digitalocean::simulator::{CallFault, Struck};
+use walkback_digitalocean::simulator::{CallFault, Planted, Struck};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
 use crate::stage::{Site, Stage};
@@ -125,8 +125,8 @@ async fn a_look_that_fails_takes_no_endpoint_of_others() {
     let stage = Stage::new();
     stage.post("/v2/cdn/endpoints", json!({ "origin": ORIGIN })).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
-    let fault = (Struck::Nth(stage.cloud.calls() + 1), CallFault::Failed);
-    stage.cloud.set(|settings| settings.fault = Some(fault));
+    let fault = Planted::new(Struck::Nth(stage.cloud.calls() + 1), CallFault::Failed);
+    stage.cloud.set(|settings| settings.planted = vec![fault]);
     let mut order = order();
     order["cdn_existed"] = json!(false);
     let made = stage.run_steps(&["ensure_cdn"], &order).await;
@@ -139,8 +139,8 @@ async fn a_look_that_fails_takes_no_endpoint_of_others() {
 async fn a_name_with_signs_is_found_and_one_that_others_gave_is_kept() {
     let stage = Stage::new();
     // The answer of the create, after the list.
-    let fault = (Struck::Nth(stage.cloud.calls() + 2), CallFault::Lost);
-    stage.cloud.set(|settings| settings.fault = Some(fault));
+    let fault = Planted::new(Struck::Nth(stage.cloud.calls() + 2), CallFault::Lost);
+    stage.cloud.set(|settings| settings.planted = vec![fault]);
     let mut order = order();
     order["name"] = json!("R&D+#1");
     let made = stage.run_steps(&["create_spaces_key"], &order).await;

@@ -49,7 +49,7 @@ async fn what_a_saga_made_is_seen_and_what_vanishes_is_missed_and_then_gone() {
 #[tokio::test(start_paused = true)]
 async fn one_call_too_many_is_made_again_and_a_token_that_may_list_nothing_is_none() {
     let stage = Stage::new();
-    stage.cloud.change(&json!({"fail_next": {"fault": "rate_limited"}})).unwrap();
+    stage.cloud.change(&json!({"fail_next": "rate_limited"})).unwrap();
     assert_eq!(sync(&stage).await.seen, 1);
     let nobody = Client::over(Arc::new(client::NoAccount("none")), Arc::new(stage.clock));
     let refused = inventory::survey(&nobody, &stage.clock).await.unwrap_err();
