@@ -26,6 +26,11 @@ impl Failure {
         Self { exit: Exit::Usage, lines }
     }
 
+    /// Writes the reasons as a warning of what goes on all the same.
+    pub(crate) fn warn(&self, then: &str) {
+        eprintln!("warning: {}; {then}", self.lines.join("; "));
+    }
+
     /// Writes every reason on a line of its own.
     pub(crate) fn report(&self) -> ExitCode {
         for line in self.lines.iter().flat_map(|line| line.lines()) {

@@ -171,6 +171,18 @@ impl Simulator {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the API calls a request that comes no further.
+    fn next_request(&self) -> String {
+        let mut state = self.lock();
+        state.calls += 1;
+        format!("sim-{}", state.calls)
+    }
+
+    /// The answer to whoever has no token of the account.
+    fn turned_away(&self) -> Answer {
+        call::unauthorized(self.next_request())
+    }
+
     /// Answers a call, now.
     fn answer(&self, token: &str, request: &Request) -> Result<Answer, SendError> {
         let real = self.0.clock.now().as_micros() / 1_000;
@@ -188,7 +200,7 @@ impl Simulator {
                 return Err(SendError::NotSent("connection refused".to_owned()));
             }
             Some(CallFault::Failed) => return Ok(call::failed(request_id)),
-            Some(CallFault::RateLimited) => return Ok(call::rate_limited(10, request_id)),
+            Some(CallFault::RateLimited) => return Ok(call::rate_limited(10, now, request_id)),
             Some(CallFault::Refused) => {
                 return Ok(call::refused(422, request_id));
             }
@@ -200,7 +212,7 @@ impl Simulator {
         let (remaining, reset) = match counted {
             Err(wait) => {
                 *refused += 1;
-                return Ok(call::rate_limited(wait, request_id));
+                return Ok(call::rate_limited(wait, now, request_id));
             }
             Ok(counted) => counted,
         };
@@ -250,7 +262,7 @@ impl Transport for Access {
                 clock.sleep(half).await;
             }
             let answer = if self.reads_only && request.method != Method::Get {
-                Ok(call::forbidden())
+                Ok(call::forbidden(self.cloud.next_request()))
             } else {
                 self.cloud.answer(&self.token, &request)
             };

@@ -189,6 +189,40 @@ fn all_of(failed: Vec<StepError>) -> Result<(), StepError> {
     passing.into_iter().chain(for_good).next().map_or(Ok(()), Err)
 }
 
+/// Whether an action of this kind is under way on the thing, whose list of them is at `path`.
+///
+/// # Errors
+/// If the one that this attempt has asked for has errored: each attempt may ask once, so that the end of a
+/// step's attempts is the end of it.
+async fn is_under_way(
+    cloud: &Client,
+    attempt: &Attempt,
+    path: &str,
+    kind: &str,
+) -> Result<bool, StepError> {
+    let actions: Vec<Value> = cloud.find_list(path, "actions").await?.unwrap_or_default();
+    let of_kind = |action: &&Value| action["type"].as_str().is_some_and(|of| of.starts_with(kind));
+    let errored = actions.iter().filter(of_kind).filter(|action| action["status"] == "errored");
+    let errored = errored.count();
+    if u32::try_from(errored).is_ok_and(|errored| errored >= attempt.number()) {
+        let text = format!("{path}: {errored} actions to {kind} it errored");
+        return Err(StepError::transient(text).clean());
+    }
+    Ok(actions.iter().any(|action| action["status"] == "in-progress"))
+}
+
+/// What is not there after so long will not be.
+fn not_longer_than(
+    longest: Duration,
+    attempt: &Attempt,
+    what: impl std::fmt::Display,
+) -> Result<(), StepError> {
+    if attempt.waited() < longest {
+        return Ok(());
+    }
+    refused(format_args!("{what} was accepted and is not ready after {longest:?}"))
+}
+
 /// Nothing was done, and trying again would not help.
 fn refused<T>(why: impl std::fmt::Display) -> Result<T, StepError> {
     Err(StepError::permanent(why).clean())

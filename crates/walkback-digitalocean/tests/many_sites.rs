@@ -23,7 +23,10 @@ async fn a_hundred_sites_at_once_keep_to_the_rate_limits() {
     let clock = VirtualClock::new();
     let begun = clock.now();
     let cloud = Simulator::new(Arc::new(clock));
-    cloud.set(|settings| settings.latency = Duration::from_millis(200));
+    cloud.set(|settings| {
+        settings.latency = Duration::from_millis(200);
+        settings.reserved_ip_limit = SITES;
+    });
     let client = Client::over(cloud.token("ours"), Arc::new(clock));
     let registry = sagas::add(Registry::with_builtins(), &client);
     let engine = Engine::with_clock(registry, MemoryStore::new(), clock).unwrap();

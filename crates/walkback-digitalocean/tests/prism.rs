@@ -139,6 +139,7 @@ async fn calls_and_answers_are_as_the_specification_says() {
         life_of_files(judged()).await;
         everything_by_hand(&judged()).await;
         lives_by_hand(&judged()).await;
+        changes_by_hand(&judged()).await;
         let found = std::mem::take(&mut *verdicts.lock().unwrap());
         eprintln!("{} calls judged, {} violations", found.calls, found.violations.len());
         assert!(found.violations.is_empty(), "{}", found.violations.join("\n"));
@@ -331,6 +332,75 @@ async fn lives_by_hand(judged: &Judged) {
         "name": "own", "type": "custom", "private_key": "k", "leaf_certificate": "c"
     });
     answer(judged, Method::Post, "/v2/certificates", custom).await;
+}
+
+/// What can be changed about what was made with as little said of it as may be.
+async fn changes_by_hand(judged: &Judged) {
+    let made = async |path: &str, one: &str, body: Value| {
+        let made = answer(judged, Method::Post, path, body).await;
+        let id = ["id", "ip", "fingerprint"].iter().find_map(|name| made[one][name].as_str());
+        format!("{path}/{}", id.unwrap())
+    };
+    let ip = made("/v2/reserved_ips", "reserved_ip", json!({"region": "fra1"})).await;
+    let floating = made("/v2/floating_ips", "floating_ip", json!({"region": "fra1"})).await;
+    let vpc = made("/v2/vpcs", "vpc", json!({"name": "net", "region": "fra1"})).await;
+    let project = json!({"name": "side", "purpose": "Web Application"});
+    let project = made("/v2/projects", "project", project).await;
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBf5xJtN2s0ygb3pQZPJt7Fg9B2l4L1f3i1m2o8Y9w0 b";
+    let key = json!({"name": "b", "public_key": key});
+    let key = made("/v2/account/keys", "ssh_key", key).await;
+    let rules = json!([{
+        "entry_protocol": "http", "entry_port": 80, "target_protocol": "http", "target_port": 80
+    }]);
+    let balancer =
+        json!({"name": "front", "region": "fra1", "tag": "a", "forwarding_rules": rules});
+    let balancer = made("/v2/load_balancers", "load_balancer", balancer).await;
+    let cdn = json!({"origin": "b.fra1.digitaloceanspaces.com"});
+    let cdn = made("/v2/cdn/endpoints", "endpoint", cdn).await;
+    let cluster = json!({
+        "name": "db-by-hand", "engine": "valkey", "size": "db-s-1vcpu-1gb", "region": "fra1", "num_nodes": 1
+    });
+    let cluster = made("/v2/databases", "database", cluster).await;
+    for list in ["/v2/reserved_ips", "/v2/floating_ips", "/v2/load_balancers", "/v2/databases"] {
+        answer(judged, Method::Get, list, Value::Null).await;
+    }
+    let cluster_status = async || {
+        let found = answer(judged, Method::Get, &cluster, Value::Null).await;
+        found["database"]["status"].clone()
+    };
+    while cluster_status().await != "online" {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let side = json!({
+        "name": "side", "description": "", "purpose": "Web Application", "environment": "Production",
+        "is_default": false
+    });
+    for (method, path, body) in [
+        (Method::Get, ip, Value::Null),
+        (Method::Get, floating, Value::Null),
+        (Method::Put, vpc.clone(), json!({"name": "net-2", "description": "ours"})),
+        (Method::Patch, vpc.clone(), json!({"name": "net-3"})),
+        (Method::Get, format!("{vpc}/members"), Value::Null),
+        (Method::Put, project.clone(), side),
+        (Method::Patch, project, json!({"name": "side-2"})),
+        (Method::Put, key, json!({"name": "c"})),
+        (Method::Get, balancer, Value::Null),
+        (Method::Put, cdn.clone(), json!({"ttl": 600})),
+        (Method::Delete, format!("{cdn}/cache"), json!({"files": ["*"]})),
+        (
+            Method::Put,
+            format!("{cluster}/resize"),
+            json!({"size": "db-s-1vcpu-2gb", "num_nodes": 1}),
+        ),
+    ] {
+        answer(judged, method, &path, body).await;
+    }
+    let refused = async |method, path: &str, body| call(judged, method, path, body).await;
+    let again = json!({"name": "net-3", "region": "fra1"});
+    assert_eq!(refused(Method::Post, "/v2/vpcs", Some(again)).await, 422);
+    let volume = json!({"name": "twice", "region": "fra1", "size_gigabytes": 1});
+    made("/v2/volumes", "volume", volume.clone()).await;
+    assert_eq!(refused(Method::Post, "/v2/volumes", Some(volume)).await, 409);
 }
 
 /// Waits until nothing is under way on the droplet.

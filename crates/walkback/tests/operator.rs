@@ -11,6 +11,8 @@ mod doctor;
 mod editing;
 #[path = "operator/hook.rs"]
 mod hook;
+#[path = "operator/leaving.rs"]
+mod leaving;
 #[path = "operator/locks.rs"]
 mod locks;
 #[path = "operator/pruning.rs"]

@@ -15,7 +15,7 @@ use crate::output;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  walkback plan --steps echo,sleep,fail
+  walkback plan --steps echo,echo,fail
   walkback plan --file examples/hello.yaml
   walkback plan --cancel 01939a4e-8f2b-7cc1-9d3e-1f0a2b3c4d5e
 

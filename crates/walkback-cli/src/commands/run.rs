@@ -42,7 +42,8 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Outcome {
     let engine = app.working_engine(true)?;
     let started = match engine.start_saga(order.clone()).await {
         // Only what needs an account is known with one alone.
-        Err(Error::Mistakes(_)) if !app.has_account() && app.plan(order.clone()).is_ok() => {
+        Err(Error::Mistakes(_)) if !app.has_account() => {
+            app.plan(order)?;
             return Err(Failure::new(Exit::Store, NO_ACCOUNT));
         }
         started => started?,

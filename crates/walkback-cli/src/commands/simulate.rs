@@ -32,7 +32,7 @@ Knobs, for --knob here and beside --simulate, or a POST of {\"NAME\": VALUE, …
   lists_lag_seconds   how long lists do not show what is new
   errored_actions     so many of the next actions end errored
   vanishing_droplets  so many of the next droplets vanish after they were accepted
-  droplet_limit       droplets that the account may have
+  droplet_limit       droplets that the account may have; likewise volume_limit, reserved_ip_limit
   latency_ms          how long a call takes
   rate_limits         false: no call is one too many
   speed               how much faster than real its clock runs";

@@ -37,8 +37,12 @@ pub(crate) struct SyncArgs {
 pub(crate) async fn run(app: &App, args: SyncArgs) -> Outcome {
     let engine = app.new_engine()?;
     loop {
-        let ended = once(app, &engine).await?;
-        let Some(every) = args.every else { return Ok(ended) };
+        let ended = once(app, &engine).await;
+        let Some(every) = args.every else { return ended };
+        // The account and the store may be away for a while.
+        if let Err(failure) = ended {
+            failure.warn(&format!("again in {every:?}"));
+        }
         tokio::time::sleep(every).await;
     }
 }

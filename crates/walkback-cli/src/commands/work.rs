@@ -107,7 +107,13 @@ async fn say_what_is_awaited(engine: &Engine) {
         }
         if said.replace((next.id, until)) != Some((next.id, until)) {
             let (kind, id) = (&next.kind, next.id);
-            eprintln!("waits for {kind} {id}, which goes on {}", output::time::until(until));
+            let until = output::time::until(until);
+            // Or earlier, if somebody sends or approves it.
+            let said = match next.waiting_for.as_ref().map(|waiting| waiting.what) {
+                Some(what @ ("signal" | "approval")) => format!("waits for a {what}, until"),
+                _ => "goes on".to_owned(),
+            };
+            eprintln!("waits for {kind} {id}, which {said} {until}");
         }
     }
 }

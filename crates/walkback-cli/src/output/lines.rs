@@ -24,10 +24,14 @@ pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
 
 /// Not more than a line of a log has room for: `show` has all of it.
 fn short(text: &str) -> String {
-    if text.chars().count() <= LONGEST {
+    cut_to(text, LONGEST)
+}
+
+fn cut_to(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
         return text.to_owned();
     }
-    text.chars().take(LONGEST - 1).chain(['…']).collect()
+    text.chars().take(longest - 1).chain(['…']).collect()
 }
 
 /// What is worth saying beside the name of what happened.
@@ -36,7 +40,8 @@ pub(crate) fn remark(row: &Row) -> String {
     let text = |name: &str| payload.get(name).map(as_text);
     let mut parts: Vec<String> = Vec::new();
     parts.extend(row.attempt.filter(|attempt| *attempt > 1).map(|n| format!("try {n}")));
-    parts.extend(text("error"));
+    // What follows it has room, too.
+    parts.extend(text("error").map(|error| cut_to(&error, LONGEST - 50)));
     parts.extend(text("output").filter(|output| output != "{}"));
     parts.extend(payload.get("then").and_then(then));
     parts.extend(payload.get("wait").and_then(wait));
@@ -64,10 +69,10 @@ fn wait(wait: &Value) -> Option<String> {
 fn then(then: &Value) -> Option<String> {
     match then {
         Value::String(word) => Some(word.replace('_', " ")),
-        Value::Object(one) => one
-            .iter()
-            .next()
-            .map(|(word, what)| format!("{} {}", word.replace('_', " "), as_text(what))),
+        Value::Object(one) => one.iter().next().map(|(word, what)| {
+            let moment = serde_json::from_value(what.clone()).ok().map(time::clock);
+            format!("{} {}", word.replace('_', " "), moment.unwrap_or_else(|| as_text(what)))
+        }),
         _ => None,
     }
 }

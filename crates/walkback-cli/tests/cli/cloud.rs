@@ -409,9 +409,11 @@ fn what_cannot_be_ordered_is_said_before_anything_is_made() {
         let told = format!("{}{}", ran.out, ran.err);
         assert!(said.iter().all(|said| told.contains(said)), "expected {said:?} in {ran:?}");
     };
-    let order =
-        r#"{"name": "Shop 1", "region": "fra1", "size": "s", "count": 99, "colour": "red"}"#;
-    refused(order, &["--simulate"], 2, &["`name`", "`count`", "colour"]);
+    let order = r#"{"name": "Shop 1", "region": "fra1", "size": "s", "count": 99, "colour": "red",
+            "domain": "no domain", "ssh_public_key": "garbage", "database_engine": "kafka"}"#;
+    let mistakes =
+        ["`name`", "`count`", "colour", "`domain`", "`ssh_public_key`", "`database_engine`"];
+    refused(order, &["--simulate"], 2, &mistakes);
     let order = r#"{"name": "shop", "region": "mars1", "size": "huge", "ssh_keys": ["7"]}"#;
     let mistakes =
         ["region `mars1` is unknown: expected one of ams3,", "size `huge`", "SSH key `7`"];

@@ -374,6 +374,11 @@ fn the_roles_of_the_document_can_do_what_they_are_for_and_no_more() {
     assert_eq!(reader.run(&["doctor"]).code, 1, "nothing is kept over a loss of power");
     let refused = worker.run(&["prune", "--older-than", "0s", "--yes"]);
     assert_eq!(refused.code, 4, "{refused:?}");
+    for part in ["ledger_rows WHERE seq = 1", "run_heads", "run_specs"] {
+        let torn = server.tell(&format!("SET ROLE janitor; DELETE FROM {part}"));
+        let said = torn.expect_err(part);
+        assert!(said.contains("deleted whole, or not at all"), "{part}: {said}");
+    }
     let pruned = janitor.run(&["prune", "--older-than", "0s", "--yes"]);
     assert_eq!(pruned.code, 0, "{pruned:?}");
     assert_eq!(reader.count(), 0);

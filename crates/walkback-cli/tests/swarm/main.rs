@@ -36,10 +36,11 @@ use worker::Worker;
 const WORKERS: usize = 4;
 /// Runs in flight at once.
 const AT_ONCE: usize = 16;
-/// Kills with a body under way, and stops; spread over a minute.
+/// Kills with a body under way, and stops, for at least a minute; of more kills `WALKBACK_KILLS` says how many.
 const KILLS: usize = 55;
 const STOPS: usize = 22;
-const BETWEEN: Duration = Duration::from_millis(910);
+const BETWEEN: Duration = Duration::from_millis(1_050);
+const LEAST: Duration = Duration::from_mins(1);
 /// How long a worker stands still: longer than its lease.
 const STILL: Duration = Duration::from_millis(3_500);
 
@@ -122,7 +123,8 @@ async fn every_run_ends_whole_whoever_of_many_is_killed_or_stopped() {
     let mut workers: Vec<Worker> = (0..WORKERS).map(|_| spawn()).collect();
     let mut deaths: Vec<(Timestamp, Vec<SagaId>)> = Vec::new();
     let (begun, mut stops) = (Instant::now(), 0);
-    while deaths.len() < KILLS {
+    let kills = std::env::var("WALKBACK_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    while deaths.len() < kills || stops < STOPS || begun.elapsed() < LEAST {
         let next = Instant::now() + BETWEEN;
         let at = chance.index(WORKERS);
         if stops * KILLS < deaths.len() * STOPS && !hurts(&engine).await && workers[at].stop(STILL)
@@ -160,13 +162,17 @@ async fn every_run_ends_whole_whoever_of_many_is_killed_or_stopped() {
     judge(&load, folder.path()).await;
 }
 
-/// Tells how long it took from a kill to the next row of the runs that it hit.
+/// Tells how long it took from a kill to the next row that a worker wrote of the runs that it hit.
 async fn takeovers(engine: &Engine, deaths: &[(Timestamp, Vec<SagaId>)]) {
     let mut took: Vec<Duration> = Vec::new();
     for (moment, hit) in deaths {
         for id in hit {
             let rows = engine.ledger(*id, 0).await.unwrap();
-            took.extend(rows.iter().find(|row| row.at > *moment).map(|row| row.at.since(*moment)));
+            took.extend(
+                rows.iter()
+                    .find(|row| row.at > *moment && row.fence > 0)
+                    .map(|row| row.at.since(*moment)),
+            );
         }
     }
     took.sort_unstable();

@@ -159,7 +159,10 @@ impl Budget {
     pub(super) fn learn(&self, answer: &Answer) -> Option<Duration> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(left), Some(reset)) = (answer.remaining, answer.reset) {
+        // A burst that is refused says `ratelimit-remaining: 0` too, beside `retry-after: 29` and a reset in an
+        // hour (the specification's own example): that is not the hour's count.
+        let of_burst = answer.status == 429 && answer.retry_after.is_some();
+        if let (Some(left), Some(reset), false) = (answer.remaining, answer.reset, of_burst) {
             let reset = Timestamp::default().plus(Duration::from_secs(reset));
             state.hour = Some((left, reset));
         }
@@ -234,7 +237,10 @@ mod tests {
     fn what_the_api_asks_for_is_waited_for() {
         let (clock, budget) = budget();
         let wait = Duration::from_secs(30);
-        budget.learn(&Answer { status: 429, retry_after: Some(wait), ..Answer::default() });
+        let (remaining, reset) = (Some(0), Some(6_600));
+        let retry_after = Some(wait);
+        let refused = Answer { status: 429, retry_after, remaining, reset, ..Answer::default() };
+        budget.learn(&refused);
         assert_eq!(budget.book(true), Ok(wait));
         clock.turn(wait);
         assert_eq!(calls(&budget, true), 60);

@@ -34,12 +34,17 @@ pub struct Provision {
     pub volume_gib: u32,
     /// The domain that shall point to it.
     #[serde(default)]
+    #[schemars(regex(
+        pattern = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+    ))]
     pub domain: Option<String>,
     /// A key that may log in, added to the account if it is not there: `ssh-ed25519 AAAA…`.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{32,}={0,2}( .*)?$"))]
     pub ssh_public_key: Option<String>,
-    /// The engine of a database that only its droplets can reach: `pg`, `mysql`, `valkey`, `mongodb`.
+    /// The engine of a database that only its droplets can reach.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^(pg|mysql|valkey|mongodb)$"))]
     pub database_engine: Option<String>,
     /// The size of that.
     #[serde(default = "database_size")]
@@ -87,13 +92,15 @@ impl Provision {
         Steps::new().then(create).then(of("await_droplet"))
     }
 
-    fn database(&self) -> Steps {
-        Steps::new()
-            .then(
-                StepRef::new("create_database").with("database_size", self.database_size.as_str()),
-            )
-            .then("await_database")
-            .then_all(["create_schema", "create_database_user", "trust_site"])
+    fn database(&self, engine: &str) -> Steps {
+        let create =
+            StepRef::new("create_database").with("database_size", self.database_size.as_str());
+        let steps = Steps::new().then(create).then("await_database");
+        if engine == "valkey" {
+            // It has neither databases nor users that the API would manage.
+            return steps.then("trust_site");
+        }
+        steps.then_all(["create_schema", "create_database_user", "trust_site"])
     }
 
     /// What this order comes to, by what the account says of it.
@@ -107,6 +114,8 @@ impl Provision {
             image: self.image.clone(),
             ssh_keys: self.ssh_keys.clone(),
             count: self.count,
+            volume_gib: self.volume_gib,
+            load_balancer: self.load_balancer,
             domain: self.domain.clone(),
             database_engine: self.database_engine.clone(),
             database_size: self.database_size.clone(),
@@ -123,11 +132,20 @@ impl Provision {
         more("ssh_key", self.ssh_public_key.is_some());
         more("volume", self.volume_gib > 0);
         exists.sort_unstable();
-        let unpriced = exists.iter().map(|(kind, _)| *kind);
-        let costs = |kind: &&str| matches!(*kind, "database" | "load_balancer" | "volume");
-        let unpriced = unpriced.filter(costs).collect();
+        let unpriced = self.unpriced();
         let per_hour = accepted.droplets_per_hour;
         Ok(Quote { exists, per_hour, unpriced, mistakes })
+    }
+
+    /// Kinds it has that cost something, of which the API does not say what.
+    fn unpriced(&self) -> Vec<&'static str> {
+        let database = self.database_engine.is_some();
+        let kinds = [
+            ("database", database),
+            ("load_balancer", self.load_balancer),
+            ("volume", self.volume_gib > 0),
+        ];
+        kinds.into_iter().filter_map(|(kind, is_there)| is_there.then_some(kind)).collect()
     }
 
     /// Whether it has a certificate.
@@ -145,6 +163,8 @@ impl Saga for Provision {
             .with("image", self.image.as_str())
             .with("ssh_keys", self.ssh_keys.clone())
             .with("count", self.count)
+            .with("volume_gib", self.volume_gib)
+            .with("load_balancer", self.load_balancer)
             .with("database_size", self.database_size.as_str());
         let mut ground = vec!["create_vpc", "create_firewall"];
         ground.extend((self.volume_gib > 0).then_some("create_volume"));
@@ -155,7 +175,7 @@ impl Saga for Provision {
             steps = steps.then(keys);
         }
         let droplets = (0..self.count).map(|nth| self.droplet(nth));
-        let database = self.database_engine.as_ref().map(|_| self.database());
+        let database = self.database_engine.as_deref().map(|engine| self.database(engine));
         steps = steps.then_lists(droplets.chain(database));
         let first = "web_0.droplet_id";
         let address = if self.load_balancer { "load_balancer_ip" } else { "reserved_ip" };
@@ -177,6 +197,7 @@ impl Saga for Provision {
         }
         let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
         let describe = all("describe_site").map("site_address", address);
-        steps.then(all("assign_project")).then(describe.with("https", self.https()))
+        let describe = describe.with("https", self.https()).with("unpriced", self.unpriced());
+        steps.then(all("assign_project")).then(describe)
     }
 }

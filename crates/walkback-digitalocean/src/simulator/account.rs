@@ -10,8 +10,8 @@ use crate::simulator::{Settings, catalogue, snapshots};
 pub(super) fn answer(world: &World, call: &Call<'_>, settings: &Settings) -> Said {
     let body = match (call.method, call.at.as_slice()) {
         (Method::Get, ["account"]) => json!({"account": {
-            "droplet_limit": settings.droplet_limit, "floating_ip_limit": 50, "volume_limit": 100,
-            "reserved_ip_limit": 50, "email": "ops@example.com", "name": "Operations",
+            "droplet_limit": settings.droplet_limit, "volume_limit": settings.volume_limit,
+            "floating_ip_limit": settings.reserved_ip_limit, "reserved_ip_limit": settings.reserved_ip_limit, "email": "ops@example.com", "name": "Operations",
             "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef", "email_verified": true,
             "status": "active", "status_message": "",
             "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "My Team"}

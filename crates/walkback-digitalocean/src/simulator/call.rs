@@ -150,10 +150,18 @@ pub(super) fn not_found() -> Refusal {
 }
 
 /// The answer to a token that may only read.
-pub(super) fn forbidden() -> Answer {
-    let message = "You do not have access for the attempted action.";
-    let (status, body) = Refusal::new(403, message).said();
-    Answer { status, body, ..Answer::default() }
+pub(super) fn forbidden(request_id: String) -> Answer {
+    turned_away(403, "You do not have access for the attempted action.", Some(request_id))
+}
+
+/// The answer to a token that is none.
+pub(super) fn unauthorized(request_id: String) -> Answer {
+    turned_away(401, "Unable to authenticate you", Some(request_id))
+}
+
+fn turned_away(status: u16, message: &str, request_id: Option<String>) -> Answer {
+    let (status, body) = Refusal::new(status, message).said();
+    Answer { status, body, request_id, ..Answer::default() }
 }
 
 /// An answer of a server that failed.
@@ -164,13 +172,13 @@ pub(super) fn failed(request_id: Option<String>) -> Answer {
 
 /// A refusal that was asked for.
 pub(super) fn refused(status: u16, request_id: Option<String>) -> Answer {
-    let (status, body) = Refusal::new(status, "not today").said();
-    Answer { status, body, request_id, ..Answer::default() }
+    turned_away(status, "not today", request_id)
 }
 
-/// The answer to one call too many.
-pub(super) fn rate_limited(wait: u64, request_id: Option<String>) -> Answer {
+/// The answer to one call too many, as the specification's example of one has it.
+pub(super) fn rate_limited(wait: u64, now: i64, request_id: Option<String>) -> Answer {
     let body = json!({"id": "too_many_requests", "message": "API Rate limit exceeded."});
     let retry_after = Some(std::time::Duration::from_secs(wait));
-    Answer { status: 429, body, retry_after, request_id, ..Answer::default() }
+    let (remaining, reset) = (Some(0), u64::try_from(now / 1_000 + 3_000).ok());
+    Answer { status: 429, body, retry_after, remaining, reset, request_id }
 }

@@ -129,6 +129,9 @@ fn of_parts(world: &mut World, call: &Call<'_>, id: &str, part: &str, rest: &[&s
             world.change("databases", id, |cluster| cluster["_rules"] = json!(rules));
             Ok((204, Value::Null))
         }
+        (_, "dbs" | "users", _) if world.must("databases", id)?["engine"] == "valkey" => {
+            Err(unprocessable("Valkey has no databases and users that could be managed"))
+        }
         (_, "dbs", rest) => of_names(world, call, id, ("db_names", "db", "dbs"), rest),
         (_, "users", rest) => of_names(world, call, id, ("users", "user", "users"), rest),
         _ => Err(not_found()),

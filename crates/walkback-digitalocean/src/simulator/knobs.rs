@@ -20,6 +20,10 @@ pub struct Settings {
     pub latency: Duration,
     /// Droplets that the account may have.
     pub droplet_limit: usize,
+    /// Volumes that the account may have.
+    pub volume_limit: usize,
+    /// Reserved addresses that the account may have.
+    pub reserved_ip_limit: usize,
     /// How long lists do not show what is new, in simulated time.
     pub lists_lag: Duration,
     /// So many of the next actions end `errored`.
@@ -40,6 +44,8 @@ impl Default for Settings {
             speed: 1,
             latency: Duration::ZERO,
             droplet_limit: 100,
+            volume_limit: 100,
+            reserved_ip_limit: 50,
             lists_lag: Duration::ZERO,
             errored_actions: 0,
             vanishing_droplets: 0,
@@ -61,6 +67,10 @@ pub enum Knob {
     LatencyMs(u32),
     /// See [`Settings::droplet_limit`].
     DropletLimit(usize),
+    /// See [`Settings::volume_limit`].
+    VolumeLimit(usize),
+    /// See [`Settings::reserved_ip_limit`].
+    ReservedIpLimit(usize),
     /// See [`Settings::lists_lag`]; simulated seconds.
     ListsLagSeconds(u32),
     /// See [`Settings::errored_actions`].
@@ -115,6 +125,8 @@ impl Settings {
             Knob::Speed(times) => self.speed = times.get(),
             Knob::LatencyMs(millis) => self.latency = Duration::from_millis(millis.into()),
             Knob::DropletLimit(limit) => self.droplet_limit = limit,
+            Knob::VolumeLimit(limit) => self.volume_limit = limit,
+            Knob::ReservedIpLimit(limit) => self.reserved_ip_limit = limit,
             Knob::ListsLagSeconds(lag) => self.lists_lag = Duration::from_secs(lag.into()),
             Knob::ErroredActions(count) => self.errored_actions = count,
             Knob::VanishingDroplets(count) => self.vanishing_droplets = count,

@@ -6,7 +6,7 @@ use crate::client::Method;
 use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::world::{World, moment, public};
-use crate::simulator::{catalogue, projects};
+use crate::simulator::{catalogue, projects, vpcs};
 
 /// What can be set, with what it is when nothing is said.
 fn defaults() -> Value {
@@ -73,7 +73,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
 }
 
 /// The whole document that the call sets; what it leaves out is reset.
-fn document(world: &World, call: &Call<'_>, own: Option<&str>) -> Result<Value, Refusal> {
+fn document(world: &mut World, call: &Call<'_>, own: Option<&str>) -> Result<Value, Refusal> {
     let (name, region) = (call.text("name")?, call.text("region")?);
     let others = world.all("load_balancers").filter(|(id, _)| Some(id.as_str()) != own);
     if others.into_iter().any(|(_, other)| other["name"] == name) {
@@ -102,6 +102,9 @@ fn document(world: &World, call: &Call<'_>, own: Option<&str>) -> Result<Value, 
     }
     document["name"] = json!(name);
     document["region"] = catalogue::region(region);
+    if document["vpc_uuid"] == "" {
+        document["vpc_uuid"] = json!(vpcs::default_of(world, region, call.now));
+    }
     Ok(document)
 }
 

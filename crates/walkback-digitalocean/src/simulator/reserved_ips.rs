@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use crate::client::Method;
 use crate::simulator::Takes;
 use crate::simulator::call::{Call, Said, not_found, unprocessable};
-use crate::simulator::catalogue;
 use crate::simulator::world::{Effect, World, public};
+use crate::simulator::{Settings, catalogue, projects};
 
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,
     named: &str,
     rest: &[&str],
-    errs: &mut u32,
+    settings: &mut Settings,
 ) -> Said {
     let one = named.trim_end_matches('s');
     match (call.method, rest) {
@@ -23,7 +23,7 @@ pub(super) fn answer(
             let shown = ips.map(|ip| shown(world, ip)).collect();
             Ok((200, call.page(named, shown)))
         }
-        (Method::Post, []) => create(world, call, one, errs),
+        (Method::Post, []) => create(world, call, one, settings),
         (Method::Get, [ip]) => {
             world.must("reserved_ips", ip)?;
             Ok((200, json!({one: shown(world, ip)})))
@@ -43,12 +43,16 @@ pub(super) fn answer(
             world.must("reserved_ips", ip)?;
             Ok((200, call.page("actions", world.actions_of(ip))))
         }
-        (Method::Post, [ip, "actions"]) => act(world, call, ip, errs),
+        (Method::Post, [ip, "actions"]) => act(world, call, ip, &mut settings.errored_actions),
         _ => Err(not_found()),
     }
 }
 
-fn create(world: &mut World, call: &Call<'_>, one: &str, errs: &mut u32) -> Said {
+fn create(world: &mut World, call: &Call<'_>, one: &str, settings: &mut Settings) -> Said {
+    if world.all("reserved_ips").count() >= settings.reserved_ip_limit {
+        return Err(unprocessable("creating this would exceed your reserved IP limit"));
+    }
+    let errs = &mut settings.errored_actions;
     let droplet = call.body.get("droplet_id").map(Value::to_string);
     let region = match &droplet {
         Some(id) => world.must("droplets", id)?["region"]["slug"].as_str().unwrap_or_default(),
@@ -65,7 +69,7 @@ fn create(world: &mut World, call: &Call<'_>, one: &str, errs: &mut u32) -> Said
     let ip = format!("198.51.{}.{}", number / 250 % 250, number % 250 + 1);
     let reserved = json!({
         "ip": ip, "region": catalogue::region(&region), "locked": false,
-        "project_id": call.body["project_id"].as_str().unwrap_or_default(), "_droplet": null
+        "project_id": projects::of(call), "_droplet": null
     });
     world.put("reserved_ips", &ip, reserved, call.now);
     let mut links = json!({});

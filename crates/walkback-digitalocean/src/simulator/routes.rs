@@ -26,13 +26,11 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
         "firewalls" => firewalls::answer(world, call, rest),
         "load_balancers" => load_balancers::answer(world, call, rest),
         "projects" => projects::answer(world, call, rest),
-        "reserved_ips" | "floating_ips" => {
-            reserved_ips::answer(world, call, first, rest, &mut settings.errored_actions)
-        }
+        "reserved_ips" | "floating_ips" => reserved_ips::answer(world, call, first, rest, settings),
         "snapshots" => snapshots::answer(world, call, rest),
         "spaces" if rest.first() == Some(&"keys") => spaces::keys(world, call, &rest[1..]),
         "tags" => tags::answer(world, call, rest),
-        "volumes" => volumes::answer(world, call, rest, &mut settings.errored_actions),
+        "volumes" => volumes::answer(world, call, rest, settings),
         "vpcs" => vpcs::answer(world, call, rest),
         _ => Err(not_found()),
     }

@@ -98,8 +98,7 @@ impl Server {
         let is_in = |tokens: &[String]| tokens.iter().any(|known| known == token);
         let reads_only = !is_in(&self.tokens);
         if reads_only && !is_in(&self.read_only) {
-            let said = json!({"id": "unauthorized", "message": "Unable to authenticate you"});
-            return Ok(whole(&Answer { status: 401, body: said, ..Answer::default() }));
+            return Ok(whole(&self.cloud.turned_away()));
         }
         let Some(method) = method(&head.method) else {
             let said = json!({"id": "method_not_allowed", "message": "Method not allowed"});

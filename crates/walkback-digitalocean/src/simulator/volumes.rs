@@ -6,9 +6,14 @@ use crate::client::Method;
 use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, conflict, not_found, unprocessable};
 use crate::simulator::world::{Effect, World, is_id, moment, public};
-use crate::simulator::{catalogue, snapshots, tags};
+use crate::simulator::{Settings, catalogue, snapshots, tags};
 
-pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &mut u32) -> Said {
+pub(super) fn answer(
+    world: &mut World,
+    call: &Call<'_>,
+    rest: &[&str],
+    settings: &mut Settings,
+) -> Said {
     match (call.method, rest) {
         (Method::Get, []) => {
             let fits = |volume: &Value| {
@@ -21,15 +26,15 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
             volumes.retain(fits);
             Ok((200, call.page("volumes", volumes)))
         }
-        (Method::Post, []) => create(world, call),
+        (Method::Post, []) => create(world, call, settings.volume_limit),
         (Method::Delete, []) => {
             let id = named(world, call.query.get("name"), call.query.get("region"))?;
-            answer(world, call, &[&id], errs)
+            answer(world, call, &[&id], settings)
         }
         (Method::Post, ["actions"]) => {
             let text = |name: &str| call.body[name].as_str().map(str::to_owned);
             let id = named(world, text("volume_name").as_ref(), text("region").as_ref())?;
-            act(world, call, &id, errs)
+            act(world, call, &id, &mut settings.errored_actions)
         }
         (Method::Get, [id]) => Ok((200, json!({"volume": public(world.must("volumes", id)?)}))),
         (Method::Delete, [id]) => {
@@ -52,7 +57,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str], errs: &m
             Ok((200, snapshots::of(world, call, id)))
         }
         (Method::Post, [id, "snapshots"]) => snapshots::of_volume(world, call, id),
-        (Method::Post, [id, "actions"]) => act(world, call, id, errs),
+        (Method::Post, [id, "actions"]) => act(world, call, id, &mut settings.errored_actions),
         _ => Err(not_found()),
     }
 }
@@ -67,7 +72,10 @@ fn named(world: &World, name: Option<&String>, region: Option<&String>) -> Resul
     found.next().map(|(id, _)| id.clone()).ok_or_else(not_found)
 }
 
-fn create(world: &mut World, call: &Call<'_>) -> Said {
+fn create(world: &mut World, call: &Call<'_>, limit: usize) -> Said {
+    if world.all("volumes").count() >= limit {
+        return Err(unprocessable("creating this would exceed your volume limit"));
+    }
     let (name, region) = (call.text("name")?, call.text("region")?);
     let size = call.body["size_gigabytes"].as_i64().filter(|size| (1..=16_384).contains(size));
     let size = size.ok_or_else(|| unprocessable("size_gigabytes must be between 1 and 16384"))?;
@@ -102,6 +110,9 @@ fn act(world: &mut World, call: &Call<'_>, id: &str, errs: &mut u32) -> Said {
     let droplet = call.body["droplet_id"].to_string();
     let attached = volume["droplet_ids"].as_array().is_some_and(|ids| !ids.is_empty());
     let on_it = is_id(&volume["droplet_ids"][0], &droplet);
+    if world.busy(id) {
+        return Err(unprocessable("The volume has a pending event."));
+    }
     let kind = call.text("type")?;
     let effect = match kind {
         "attach" => {

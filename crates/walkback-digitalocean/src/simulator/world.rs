@@ -251,12 +251,19 @@ impl World {
             });
         let region = region.as_str().unwrap_or("fra1").to_owned();
         let resource_id = id.parse::<u64>().ok();
+        // An event of the droplet too.
+        let droplet = match &effect {
+            Effect::Attach { droplet, .. } | Effect::Assign { droplet, .. } => {
+                Some(droplet.clone())
+            }
+            _ => None,
+        };
         let action = json!({
             "id": number, "status": "in-progress", "type": kind,
             "started_at": moment(call.now), "completed_at": null,
             "resource_id": resource_id, "resource_type": on,
             "region": super::catalogue::region(&region), "region_slug": region,
-            "_of": id, "_errs": *errs > 0,
+            "_of": id, "_on": droplet, "_errs": *errs > 0,
         });
         *errs = errs.saturating_sub(1);
         self.put("actions", &number.to_string(), action.clone(), call.now);
@@ -278,8 +285,10 @@ impl World {
 
     /// Whether something is under way on this thing.
     pub(super) fn busy(&self, id: &str) -> bool {
-        let of_it =
-            |action: &Value| action["_of"] == json!(id) && action["status"] == "in-progress";
+        let of_it = |action: &Value| {
+            (action["_of"] == json!(id) || action["_on"] == json!(id))
+                && action["status"] == "in-progress"
+        };
         self.all("actions").any(|(_, action)| of_it(action))
     }
 

@@ -28,6 +28,10 @@ pub struct Ordered {
     pub ssh_keys: Vec<String>,
     /// How many droplets.
     pub count: usize,
+    /// GiB of its volume; none, if it is zero.
+    pub volume_gib: u32,
+    /// Whether a load balancer has its address, so that none is reserved.
+    pub load_balancer: bool,
     /// The domain that shall point there.
     pub domain: Option<String>,
     /// The engine of its database, if it has one.
@@ -53,6 +57,8 @@ struct Account {
 #[derive(Deserialize)]
 struct Limits {
     droplet_limit: usize,
+    volume_limit: usize,
+    floating_ip_limit: usize,
     status: String,
 }
 
@@ -113,6 +119,33 @@ impl CheckOrder {
 }
 
 impl CheckOrder {
+    /// Whether the account may have so much.
+    async fn limits(&self, order: &Ordered, mistakes: &mut Vec<String>) -> Result<(), ApiError> {
+        let account = self.cloud.get::<Account>("/v2/account").await?.account;
+        if account.status != "active" {
+            mistakes.push(format!("the account is {}: expected an active one", account.status));
+        }
+        let volumes = usize::from(order.volume_gib > 0);
+        let addresses = usize::from(!order.load_balancer);
+        for (list, what, wanted, limit) in [
+            ("droplets", "droplets", order.count, account.droplet_limit),
+            ("volumes", "volumes", volumes, account.volume_limit),
+            ("reserved_ips", "reserved addresses", addresses, account.floating_ip_limit),
+        ] {
+            if wanted == 0 {
+                continue;
+            }
+            let there: Vec<Value> = self.cloud.list(&format!("/v2/{list}"), list).await?;
+            let there = there.len();
+            if there + wanted > limit {
+                mistakes.push(format!(
+                    "{wanted} {what} more than the {there} there are would exceed the account's limit of {limit}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the database can be had.
     async fn database(
         &self,
@@ -177,18 +210,7 @@ impl CheckOrder {
                 ));
             }
         }
-        let Limits { droplet_limit, status } =
-            self.cloud.get::<Account>("/v2/account").await?.account;
-        if status != "active" {
-            mistakes.push(format!("the account is {status}: expected an active one"));
-        }
-        let there: Vec<Value> = self.cloud.list("/v2/droplets", "droplets").await?;
-        let (there, wanted) = (there.len(), order.count);
-        if there + wanted > droplet_limit {
-            mistakes.push(format!(
-                "{wanted} droplets more than the {there} there are would exceed the account's limit of {droplet_limit}"
-            ));
-        }
+        self.limits(order, &mut mistakes).await?;
         if let Some(engine) = &order.database_engine {
             self.database(order, engine, &mut mistakes).await?;
         }

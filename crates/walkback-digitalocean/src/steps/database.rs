@@ -1,15 +1,20 @@
 //! A database cluster, unique by its name, which carries the run; a database and a user in it, and who may
 //! reach it. Passwords are nowhere kept: whoever needs one reads it from the account.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
-use crate::client::Client;
+use crate::client::{ApiError, Class, Client};
 use crate::steps::named::{Kind, text};
-use crate::steps::{named_thing, on_account, refused, remove_tag, taken};
+use crate::steps::{named_thing, not_longer_than, on_account, refused, remove_tag, taken};
+
+/// How long it takes at most until a cluster is there.
+const LONGEST: Duration = Duration::from_mins(30);
 
 on_account! {
     /// Creates a database cluster of one node: accepted, not yet there.
@@ -72,7 +77,7 @@ impl Step for CreateDatabase {
         Ok(read(&CLUSTERS.ensure(&self.cloud, &name, members).await?))
     }
 
-    /// A cluster that has become larger is somebody's by now: it stays.
+    /// A cluster that has become larger, or holds what nobody here has made, is somebody's by now: it stays.
     async fn compensate(
         &self,
         attempt: Attempt,
@@ -92,6 +97,13 @@ impl Step for CreateDatabase {
                 let made = &wanted.database_size;
                 return refused(format_args!(
                     "database `{id}` is {nodes} x {size} and was made as 1 x {made}: somebody uses it"
+                ));
+            }
+            let strange = strange(&cloud, id, &wanted).await?;
+            if !strange.is_empty() {
+                let names = strange.join("`, `");
+                return refused(format_args!(
+                    "database `{id}` holds `{names}`, which nobody here has made: somebody uses it"
                 ));
             }
         }
@@ -146,6 +158,7 @@ impl Step for AwaitDatabase {
             let id = &of.database_id;
             return refused(format_args!("database `{id}` was accepted and is not there"));
         }
+        not_longer_than(LONGEST, &attempt, format_args!("database `{}`", of.database_id))?;
         attempt.progress(passed.min(299), 300);
         Err(StepError::not_yet(self.cloud.look() * 5))
     }
@@ -167,7 +180,30 @@ async fn ensure(cloud: &Client, of: &Inside, list: &str) -> Result<(), StepError
         return Ok(());
     }
     let made = cloud.post::<Value>(&path, &json!({"name": of.name})).await;
-    made.map(drop).map_err(taken)
+    made.map(drop).map_err(not_now)
+}
+
+/// A cluster that has just come online, or makes its first backup, refuses what it takes a moment later.
+fn not_now(error: ApiError) -> StepError {
+    if error.class() == Class::Precondition {
+        StepError::transient(&error).clean()
+    } else {
+        taken(error)
+    }
+}
+
+/// Databases of the cluster that nobody here has made.
+async fn strange(cloud: &Client, id: &str, wanted: &Wanted) -> Result<Vec<String>, StepError> {
+    if wanted.database_engine == "valkey" {
+        // Valkey has none.
+        return Ok(Vec::new());
+    }
+    let path = format!("/v2/databases/{id}/dbs");
+    let there: Vec<Value> =
+        cloud.find_list(&path, "dbs").await.map_err(not_now)?.unwrap_or_default();
+    let own = ["defaultdb", "admin", "config", "local", wanted.name.as_str()];
+    let names = there.iter().map(|database| text(database, "name"));
+    Ok(names.filter(|name| !own.contains(&name.as_str())).collect())
 }
 
 const WITH_CLUSTER: &str = "it ends with its cluster, which nobody else uses";
@@ -228,6 +264,6 @@ impl Step for TrustSite {
     async fn execute(&self, _: Attempt, to: Trust) -> Result<(), StepError> {
         let path = format!("/v2/databases/{}/firewall", to.database_id);
         let rules = json!({"rules": [{"type": "tag", "value": to.run_tag}]});
-        Ok(self.cloud.put::<Value>(&path, &rules).await.map(drop)?)
+        self.cloud.put::<Value>(&path, &rules).await.map(drop).map_err(not_now)
     }
 }

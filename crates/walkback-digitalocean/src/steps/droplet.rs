@@ -1,6 +1,8 @@
 //! A droplet. Names repeat, so that it is known by its tag; it is made by one step and awaited by another,
 //! so that its id is on record the moment the API has said it.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +11,8 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
 use crate::steps::{
-    VANISHED, absent_for_sure, named_thing, on_account, refused, remove, remove_tag,
+    VANISHED, absent_for_sure, named_thing, not_longer_than, on_account, refused, remove,
+    remove_tag,
 };
 
 on_account! {
@@ -18,6 +21,9 @@ on_account! {
     /// Waits until a droplet is there and says its addresses.
     AwaitDroplet;
 }
+
+/// How long it takes at most until a droplet is there.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// What, where, on what.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -56,8 +62,16 @@ struct Found {
     name: String,
     status: String,
     locked: bool,
+    size_slug: String,
+    image: Image,
     tags: Vec<String>,
     networks: Networks,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    id: u64,
+    slug: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +91,20 @@ impl Found {
         let found = self.networks.v4.iter().find(|address| address.kind == kind)?;
         Some(found.ip_address.clone())
     }
+}
+
+/// What somebody has changed about it since it was made.
+fn changed(found: &Found, wanted: &Wanted) -> Option<String> {
+    let (id, image) = (found.id, &found.image);
+    let is_slug = image.slug.as_ref() == Some(&wanted.image);
+    let (is, was) = if found.size_slug != wanted.size {
+        (&found.size_slug, &wanted.size)
+    } else if !is_slug && image.id.to_string() != wanted.image {
+        (&image.slug.clone().unwrap_or_else(|| image.id.to_string()), &wanted.image)
+    } else {
+        return None;
+    };
+    Some(format!("droplet {id} is `{is}` and was made as `{was}`: somebody uses it"))
 }
 
 async fn find(cloud: &Client, attempt: &Attempt) -> Result<Option<Droplet>, ApiError> {
@@ -114,7 +142,7 @@ impl Step for CreateDroplet {
     async fn compensate(
         &self,
         attempt: Attempt,
-        _: Wanted,
+        wanted: Wanted,
         effect: Effect<Droplet>,
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
@@ -132,6 +160,9 @@ impl Step for CreateDroplet {
                 let text =
                     format!("droplet {id} no longer carries `{tag}`: it may be another's by now");
                 return refused(text);
+            }
+            if let Some(why) = changed(&found, &wanted) {
+                return refused(why);
             }
             if found.locked && found.status == "active" {
                 // It is going already, or has something else under way.
@@ -207,6 +238,7 @@ pub(super) async fn reachable(
         return Ok(Reachable { public_ip, private_ip: found.address("private") });
     }
     failed(cloud, droplet_id).await?;
+    not_longer_than(LONGEST, attempt, format_args!("droplet {droplet_id}"))?;
     let passed = attempt.waited().as_secs();
     attempt.progress(passed.min(59), 60);
     // Ever less often: a minute of waiting costs ten calls, and ten minutes fifty.

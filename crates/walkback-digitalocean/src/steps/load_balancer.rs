@@ -1,6 +1,8 @@
 //! A load balancer, unique by its name, before whatever carries the run's tag; with a certificate it serves
 //! HTTPS.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +11,10 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::Client;
 use crate::steps::named::{Kind, text};
-use crate::steps::{named_thing, on_account, refused};
+use crate::steps::{named_thing, not_longer_than, on_account, refused};
+
+/// How long it takes at most until a load balancer is there.
+const LONGEST: Duration = Duration::from_mins(10);
 
 on_account! {
     /// Creates a load balancer: accepted, not yet there.
@@ -140,6 +145,11 @@ impl Step for AwaitLoadBalancer {
                 "load balancer `{id}` was accepted and could not be made"
             ));
         }
+        not_longer_than(
+            LONGEST,
+            &attempt,
+            format_args!("load balancer `{}`", of.load_balancer_id),
+        )?;
         attempt.progress(passed.min(119), 120);
         Err(StepError::not_yet(self.cloud.look() * 3))
     }

@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove};
+use crate::steps::{PROVIDER, absent_for_sure, is_under_way, on_account, refused, remove};
 
 on_account! {
     /// Reserves an address in the run's project.
@@ -66,8 +66,12 @@ async fn read(cloud: &Client, ip: &str) -> Result<Option<Found>, ApiError> {
     Ok(cloud.find::<One>(&format!("/v2/reserved_ips/{ip}")).await?.map(|one| one.reserved_ip))
 }
 
-async fn act(cloud: &Client, ip: &str, body: &Value) -> Result<(), StepError> {
-    cloud.post::<Value>(&format!("/v2/reserved_ips/{ip}/actions"), body).await?;
+async fn act(cloud: &Client, attempt: &Attempt, ip: &str, body: &Value) -> Result<(), StepError> {
+    let path = format!("/v2/reserved_ips/{ip}/actions");
+    let kind = body["type"].as_str().unwrap_or_default();
+    if !is_under_way(cloud, attempt, &path, kind).await? {
+        cloud.post::<Value>(&path, body).await?;
+    }
     Err(StepError::not_yet(cloud.look()))
 }
 
@@ -132,7 +136,7 @@ impl Step for AssignIp {
     type Input = Assignment;
     type Output = ();
 
-    async fn execute(&self, _: Attempt, to: Assignment) -> Result<(), StepError> {
+    async fn execute(&self, attempt: Attempt, to: Assignment) -> Result<(), StepError> {
         let ip = &to.reserved_ip;
         let found = read(&self.cloud, ip).await?;
         match found.map(|found| found.on()) {
@@ -144,12 +148,17 @@ impl Step for AssignIp {
             }
             Some(None) => {
                 let body = json!({"type": "assign", "droplet_id": to.droplet_id});
-                act(&self.cloud, ip, &body).await
+                act(&self.cloud, &attempt, ip, &body).await
             }
         }
     }
 
-    async fn compensate(&self, _: Attempt, to: Assignment, _: Effect<()>) -> Result<(), StepError> {
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        to: Assignment,
+        _: Effect<()>,
+    ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         match read(&cloud, &to.reserved_ip).await? {
             // It may just be being assigned.
@@ -157,6 +166,6 @@ impl Step for AssignIp {
             Some(found) if found.on() == Some(to.droplet_id) => {}
             _ => return Ok(()),
         }
-        act(&cloud, &to.reserved_ip, &json!({"type": "unassign"})).await
+        act(&cloud, &attempt, &to.reserved_ip, &json!({"type": "unassign"})).await
     }
 }

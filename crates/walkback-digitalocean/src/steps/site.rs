@@ -24,6 +24,8 @@ pub struct Made {
     pub https: bool,
     /// Dollars an hour for the droplets.
     pub droplets_per_hour: f64,
+    /// Kinds it has that cost something, of which the API does not say what.
+    pub unpriced: Vec<String>,
 }
 
 /// What a site came to.
@@ -35,6 +37,9 @@ pub struct Site {
     pub url: String,
     /// Dollars an hour, as far as the API says: its droplets.
     pub cost_per_hour: f64,
+    /// What costs more, of which the API does not say how much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_leaves_out: Option<String>,
 }
 
 impl Step for DescribeSite {
@@ -56,6 +61,7 @@ impl Step for DescribeSite {
             url: format!("{scheme}://{host}/"),
             // To a hundredth of a cent: the API has it to a fraction of that.
             cost_per_hour: (made.droplets_per_hour * 10_000.0).round() / 10_000.0,
+            cost_leaves_out: Some(made.unpriced.join(", ")).filter(|kinds| !kinds.is_empty()),
         })
     }
 }

@@ -7,7 +7,9 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, remove_tag, taken};
+use crate::steps::{
+    PROVIDER, absent_for_sure, is_under_way, on_account, refused, remove, remove_tag, taken,
+};
 
 on_account! {
     /// Creates a volume.
@@ -149,9 +151,18 @@ pub struct Attachment {
 }
 
 impl AttachVolume {
-    async fn act(&self, cloud: &Client, to: &Attachment, kind: &str) -> Result<(), StepError> {
+    async fn act(
+        &self,
+        cloud: &Client,
+        attempt: &Attempt,
+        to: &Attachment,
+        kind: &str,
+    ) -> Result<(), StepError> {
         let body = json!({"type": kind, "droplet_id": to.droplet_id});
         let path = format!("/v2/volumes/{}/actions", to.volume_id);
+        if is_under_way(cloud, attempt, &path, kind).await? {
+            return Err(StepError::not_yet(cloud.look()));
+        }
         match cloud.post::<Value>(&path, &body).await {
             Ok(_) => Err(StepError::not_yet(cloud.look())),
             // The action before is under way, or has just ended.
@@ -167,7 +178,7 @@ impl Step for AttachVolume {
     type Input = Attachment;
     type Output = ();
 
-    async fn execute(&self, _: Attempt, to: Attachment) -> Result<(), StepError> {
+    async fn execute(&self, attempt: Attempt, to: Attachment) -> Result<(), StepError> {
         let Some(found) = read(&self.cloud, &to.volume_id).await? else {
             let text = format!("volume `{}` is gone", to.volume_id);
             return refused(text);
@@ -178,22 +189,26 @@ impl Step for AttachVolume {
                 let text = format!("volume `{}` is attached to droplet {on}", to.volume_id);
                 refused(text)
             }
-            None => self.act(&self.cloud, &to, "attach").await,
+            None => self.act(&self.cloud, &attempt, &to, "attach").await,
         }
     }
 
-    async fn compensate(&self, _: Attempt, to: Attachment, _: Effect<()>) -> Result<(), StepError> {
+    async fn compensate(
+        &self,
+        attempt: Attempt,
+        to: Attachment,
+        _: Effect<()>,
+    ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         // It may just be being attached.
         let path = format!("/v2/volumes/{}/actions", to.volume_id);
-        let actions: Vec<Value> = cloud.find_list(&path, "actions").await?.unwrap_or_default();
-        if actions.iter().any(|action| action["status"] == "in-progress") {
+        if is_under_way(&cloud, &attempt, &path, "detach").await? {
             return Err(StepError::not_yet(cloud.look()));
         }
         let found = read(&cloud, &to.volume_id).await?;
         if found.is_none_or(|found| found.droplet_ids.first() != Some(&to.droplet_id)) {
             return Ok(());
         }
-        self.act(&cloud, &to, "detach").await
+        self.act(&cloud, &attempt, &to, "detach").await
     }
 }

@@ -60,7 +60,9 @@ async fn one_call_too_many_is_made_again_and_a_token_that_may_list_nothing_is_no
 async fn five_thousand_things_take_a_call_for_each_two_hundred() {
     const DROPLETS: usize = 4_000;
     let stage = Stage::new();
-    stage.cloud.set(|settings| settings.droplet_limit = DROPLETS);
+    stage.cloud.set(|settings| {
+        (settings.droplet_limit, settings.volume_limit) = (DROPLETS, usize::MAX);
+    });
     for nth in 0..DROPLETS / 100 {
         let names: Vec<_> = (0..100).map(|one| format!("web-{nth}-{one}")).collect();
         let body = json!({

@@ -1,10 +1,12 @@
 //! What `provision` does about clouds that disappoint, and about things that are somebody else's by now.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use walkback::Status;
 use walkback::describe::SagaView;
 use walkback::engine::Operation;
-use walkback_digitalocean::simulator::Settings;
+use walkback_digitalocean::simulator::{Settings, Takes};
 
 use crate::stage::Stage;
 
@@ -27,10 +29,17 @@ fn left(saga: &SagaView) -> Vec<(&str, &str)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_cloud_that_disappoints_leaves_nothing_behind() {
-    let disappointments: [(Disappoint, &str, &str); 3] = [
+    let disappointments: [(Disappoint, &str, &str); 6] = [
         (|settings| settings.errored_actions = 1, "await_droplet", "could not be made: action"),
         (|settings| settings.vanishing_droplets = 1, "await_droplet", "no place for it"),
-        (|settings| settings.droplet_limit = 0, "check_order", "account's limit of 0"),
+        (|settings| settings.droplet_limit = 0, "check_order", "1 droplets more than the 0"),
+        (|settings| settings.volume_limit = 0, "check_order", "1 volumes more than the 0"),
+        (|settings| settings.reserved_ip_limit = 0, "check_order", "1 reserved addresses more"),
+        (
+            |settings| settings.delays.extend([(Takes::Droplet, 7_200)]),
+            "await_droplet",
+            "is not ready after",
+        ),
     ];
     for (disappoint, step, why) in disappointments {
         let stage = Stage::new();
@@ -118,4 +127,76 @@ async fn a_domain_that_was_there_before_stays_there() {
     let saga = stage.ask(saga.id, Operation::Rollback).await;
     assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
     assert_eq!((stage.count("domains"), stage.count("records")), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_errors_is_asked_for_again_and_not_for_ever() {
+    for (errors, ends, asked) in [(3, Status::Completed, 4), (1_000, Status::RolledBack, 8)] {
+        let stage = Stage::new();
+        let saga = stage.provision_with(&json!({"volume_gib": 0})).await;
+        let droplet = &saga.context.unwrap().value()["web_0"]["droplet_id"].clone();
+        let volume = json!({"name": "data", "region": "fra1", "size_gigabytes": 5});
+        let volume = stage.post("/v2/volumes", volume).await["volume"]["id"].clone();
+        let address =
+            stage.post("/v2/reserved_ips", json!({"region": "fra1"})).await["reserved_ip"]["ip"]
+                .clone();
+        for (step, input, list) in [
+            ("attach_volume", json!({"volume_id": volume}), format!("volumes/{}", text(&volume))),
+            (
+                "assign_ip",
+                json!({"reserved_ip": address}),
+                format!("reserved_ips/{}", text(&address)),
+            ),
+        ] {
+            stage.cloud.set(|settings| settings.errored_actions = errors);
+            let mut order = json!({ "droplet_id": droplet });
+            order.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
+            let saga = stage.run_steps(&[step], &order).await;
+            assert_eq!(saga.status, ends, "{saga:#?}");
+            let path = format!("/v2/{list}/actions");
+            let actions: Vec<Value> = stage.client.list(&path, "actions").await.unwrap();
+            assert_eq!(actions.len(), asked, "{step}: {actions:?}");
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_made_another_thing_of_is_not_removed() {
+    let stage = Stage::new();
+    let saga = stage.provision_with(&json!({"database_engine": "pg"})).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    let things = stage.cloud.things();
+    let (droplet, database) = (&things["droplets"][0]["id"], text(&things["databases"][0]["id"]));
+    let actions = format!("/v2/droplets/{droplet}/actions");
+    stage.post(&actions, json!({"type": "power_off"})).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    stage.post(&actions, json!({"type": "resize", "size": "s-2vcpu-4gb", "disk": true})).await;
+    stage.post(&format!("/v2/databases/{database}/dbs"), json!({"name": "orders"})).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let saga = stage.ask(saga.id, Operation::Rollback).await;
+    assert_eq!(saga.status, Status::Failed, "{saga:#?}");
+    let left = left(&saga);
+    let says =
+        |step: &str, why: &str| left.iter().any(|(of, error)| *of == step && error.contains(why));
+    assert!(says("create_droplet", "is `s-2vcpu-4gb` and was made as `s-1vcpu-1gb`"), "{left:?}");
+    assert!(says("create_database", "holds `orders`, which nobody here has made"), "{left:?}");
+    assert_eq!((stage.count("droplets"), stage.count("databases")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_not_quite_there_is_waited_for_and_valkey_gets_no_users() {
+    let stage = Stage::new();
+    for _ in 0..3 {
+        stage.cloud.turn("fail_next=412 POST /v2/databases/*/dbs".parse().unwrap());
+    }
+    let saga = stage.provision_with(&json!({"database_engine": "mysql"})).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    let more = json!({"database_engine": "valkey", "domain": null, "name": "cache"});
+    let saga = stage.provision_with(&more).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    assert!(saga.steps.unwrap().iter().all(|step| step.step != "create_database_user"));
 }

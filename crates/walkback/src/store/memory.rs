@@ -63,13 +63,14 @@ impl MemoryStore {
 
     /// What it holds now, as a store of its own.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn backup(&self) -> Self {
+    #[must_use]
+    pub fn backup(&self) -> Self {
         Self(Arc::new(Mutex::new(self.lock().clone())))
     }
 
     /// Holds from now on what `backup` holds.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn set_back(&self, backup: &Self) {
+    pub fn set_back(&self, backup: &Self) {
         let held = backup.lock().clone();
         *self.lock() = held;
     }

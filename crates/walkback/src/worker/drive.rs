@@ -44,6 +44,8 @@ pub(super) struct Drive {
     woken: bool,
     /// Bodies whose intent was committed with the start of the run, and when that was asked for.
     begun: Option<(Vec<Start>, Timestamp)>,
+    /// Whether the store has lost what it had of the run.
+    went_back: bool,
 }
 
 /// A run whose first bodies are about to begin: it was accepted with the intent of them.
@@ -111,8 +113,21 @@ impl Drive {
     pub(super) fn new(engine: Arc<Inner>, claim: Claim, run: Run, orphaned: bool) -> Self {
         let (bodies, quiet, begun) = (JoinSet::new(), None, None);
         let (under_way, ended) = (Vec::new(), Vec::new());
-        let (woken, over) = (true, None);
-        Self { engine, claim, run, orphaned, bodies, under_way, over, ended, quiet, woken, begun }
+        let (woken, over, went_back) = (true, None, false);
+        Self {
+            engine,
+            claim,
+            run,
+            orphaned,
+            bodies,
+            under_way,
+            over,
+            ended,
+            quiet,
+            woken,
+            begun,
+            went_back,
+        }
     }
 
     /// A run that was just started here; its room is left to the caller.
@@ -138,6 +153,10 @@ impl Drive {
         let end = self.work(&nudge, &leave).await?;
         if matches!(end, End::Lost) {
             self.tell_what_came_late().await?;
+        }
+        if self.went_back {
+            // Whoever takes it over begins with what the store has.
+            self.engine.let_go(self.saga(), self.claim.id()).await?;
         }
         Ok(end)
     }
@@ -254,6 +273,10 @@ impl Drive {
                     }
                 }
                 Written::Lost => return Ok(None),
+                Written::Backwards => {
+                    self.went_back = true;
+                    return Ok(None);
+                }
             }
         }
     }
@@ -445,6 +468,8 @@ impl Drive {
         let returned = async {
             while let Some(ended) = self.bodies.join_next_with_id().await {
                 self.take_in(ended);
+                // What came to nothing because it was told to stop does not count (rule S4).
+                self.ended.pop_if(|(_, ended)| ended.outcome.came_to_nothing());
             }
         };
         if tokio::time::timeout(HAND_OVER_GRACE, returned).await.is_err() {

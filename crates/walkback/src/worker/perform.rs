@@ -15,7 +15,7 @@ use crate::erased::{AnyStep, Body, Done};
 use crate::error::{Kind, StepError};
 use crate::id::{ClaimId, Phase, SagaId};
 use crate::json::Json;
-use crate::machine::{self, Made};
+use crate::machine::{self, Class, Made};
 use crate::options::Options;
 use crate::plan::StepIdx;
 use crate::run::Run;
@@ -82,6 +82,13 @@ impl Outcome {
     pub(super) fn is_felt(&self) -> bool {
         let goes_on = |error: &StepError| matches!(error.kind, Kind::NotYet(_));
         self.error().is_none_or(|error| error.effect != machine::Effect::Clean || goes_on(error))
+    }
+
+    /// Whether nothing follows from it but that the body has to be done again.
+    pub(super) fn came_to_nothing(&self) -> bool {
+        self.error().is_some_and(|error| {
+            error.kind == Kind::Failed(Class::Transient) && error.effect != machine::Effect::Clean
+        })
     }
 
     fn error(&self) -> Option<&StepError> {

@@ -13,6 +13,8 @@ pub(super) enum Written {
     /// Not applied, the claim still holds: the run as it is now.
     Again(Box<Run>),
     Lost,
+    /// The store has lost what it had of the run: nothing that was known of it holds.
+    Backwards,
 }
 
 /// Writes, and where the answer is not plain, reads back (rule S18, promise I19).
@@ -42,10 +44,10 @@ pub(super) async fn write(
             }
         };
         let stored = engine.store.load(saga).await?;
-        if stored.as_ref().is_none_or(|stored| stored.head.len < known) {
+        let Some(stored) = stored.filter(|stored| stored.head.len >= known) else {
             warn!(%saga, "the store's history went backwards; what was known of this saga is dropped");
-        }
-        let Some(stored) = stored else { return Ok(Written::Lost) };
+            return Ok(Written::Backwards);
+        };
         let there = last.is_some_and(|(seq, hash)| {
             let row = stored.rows.iter().find(|row| row.seq == seq);
             row.is_some_and(|row| row.hash(saga) == hash)

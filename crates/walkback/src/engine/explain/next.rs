@@ -169,7 +169,8 @@ impl Stands<'_> {
 
     /// The signal that it waits for, or will.
     fn signal(&self) -> Option<(String, String)> {
-        if let Some(name) = self.waiting.and_then(|waiting| waiting.name.as_deref()) {
+        let waits = self.waiting.filter(|waiting| waiting.what == "signal");
+        if let Some(name) = waits.and_then(|waiting| waiting.name.as_deref()) {
             return Some((format!(" {name}"), "send what it waits for: it goes on".to_owned()));
         }
         let state = &self.run.state;

@@ -20,9 +20,10 @@ const LAG: f64 = 10.0;
 const SETTINGS: &str = "SELECT current_setting('server_version'), current_setting('fsync'), \
     current_setting('full_page_writes'), current_setting('synchronous_commit'), \
     current_setting('max_connections')::int8, (SELECT count(*) FROM pg_stat_activity \
-    WHERE backend_type = 'client backend'), extract(epoch FROM clock_timestamp())::float8, \
+    WHERE datid IS NOT NULL), extract(epoch FROM clock_timestamp())::float8, \
     (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 \
-     FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle')";
+     FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'), \
+    pg_has_role('pg_read_all_stats', 'USAGE')";
 
 /// Runs that move, that nobody owns, and that no claim would find.
 const STRANDED: &str = "SELECT count(*), min(id::text) FROM run_heads WHERE owner IS NULL \
@@ -48,7 +49,7 @@ pub(super) async fn examine(connection: &mut Connection) -> Result<Vec<Finding>,
         connections(row)?,
         clocks(row.try_get(6)?, before, after),
     ];
-    let longest: f64 = row.try_get(7)?;
+    let (longest, sees_all): (f64, bool) = (row.try_get(7)?, row.try_get(8)?);
     found.push(if longest > LONG {
         Finding::look(
             "transactions",
@@ -58,12 +59,24 @@ pub(super) async fn examine(connection: &mut Connection) -> Result<Vec<Finding>,
             ),
         )
     } else {
-        Finding::good("transactions", "none is open for long")
+        Finding::good("transactions", format!("none is open for long{}", unseen(sees_all)))
     });
     found.push(queue(&connection.query(STRANDED, &[]).await?)?);
-    found.push(replicas(&connection.query(REPLICAS, &[]).await?)?);
+    let waits_for: String = row.try_get(3)?;
+    let rows = connection.query(REPLICAS, &[]).await?;
+    found.push(if rows.is_empty() || sees_all {
+        replicas(&rows, &waits_for)?
+    } else {
+        let says = format!("{} there{}", rows.len(), unseen(false));
+        Finding::look("replicas", format!("{says}: expected a role that has `pg_monitor`"))
+    });
     found.push(rubbish(&connection.query(TABLES, &[]).await?)?);
     Ok(found)
+}
+
+/// What is said of answers that leave out what belongs to other roles.
+const fn unseen(sees_all: bool) -> &'static str {
+    if sees_all { "" } else { ", as far as this role may see" }
 }
 
 fn durability(row: &Row) -> Result<Finding, Trouble> {
@@ -91,7 +104,7 @@ fn connections(row: &Row) -> Result<Finding, Trouble> {
     Ok(if open * 5 > most * 4 {
         Finding::look(
             "connections",
-            format!("{says}: expected room for workers; each has up to nine"),
+            format!("{says}: expected room for workers; each has up to ten"),
         )
     } else {
         Finding::good("connections", says)
@@ -128,7 +141,8 @@ fn queue(rows: &[Row]) -> Result<Finding, Trouble> {
     })
 }
 
-fn replicas(rows: &[Row]) -> Result<Finding, Trouble> {
+/// `waits_for`: the setting that says what a commit waits for.
+fn replicas(rows: &[Row], waits_for: &str) -> Result<Finding, Trouble> {
     let (mut says, mut safe, mut behind) = (Vec::new(), false, false);
     for row in rows {
         let (name, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -140,7 +154,13 @@ fn replicas(rows: &[Row]) -> Result<Finding, Trouble> {
     }
     let says = says.join("; ");
     Ok(match (rows.is_empty(), safe, behind) {
-        (true, ..) => Finding::good("replicas", "none that this role may see"),
+        (true, ..) => Finding::good("replicas", "none"),
+        (_, true, _) if matches!(waits_for, "local" | "off") => Finding::look(
+            "replicas",
+            format!(
+                "{says}: synchronous_commit={waits_for} waits for none; a failover can lose acknowledged starts"
+            ),
+        ),
         (_, false, _) => Finding::look(
             "replicas",
             format!("{says}: none is synchronous; a failover can lose acknowledged starts"),
