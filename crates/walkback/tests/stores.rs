@@ -16,6 +16,8 @@ use walkback::{Engine, MemoryStore, Order, Registry};
 
 #[path = "stores/fresh.rs"]
 mod fresh;
+#[path = "stores/tls.rs"]
+mod tls;
 use fresh::{postgres, sqlite};
 
 walkback::store_conformance!(memory, Fresh::new(MemoryStore::new()));

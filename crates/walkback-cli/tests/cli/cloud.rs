@@ -45,7 +45,8 @@ fn a_site_is_provisioned_shown_and_rolled_back() {
     let desk = Desk::new();
     let ran = desk.run(&["run", "provision", "--input", SITE, "--simulate"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    for said in ["exists now", "  droplet ", "address        198.51.", "cost_per_hour  0.0089"] {
+    let cost = ["cost_per_hour    0.0089", "cost_leaves_out  volume"];
+    for said in ["exists now", "  droplet ", "address          198.51.", cost[0], cost[1]] {
         assert!(ran.out.contains(said), "expected `{said}` in {ran:?}");
     }
     assert_eq!(things(&desk), whole());
@@ -106,19 +107,18 @@ fn what_a_saga_made_since_its_backup_is_taken_back() {
     assert_eq!(things(&desk), bare());
 }
 
-/// Steps of `SITE`.
-const STEPS: u64 = 13;
-
-/// A process that is killed once the site's saga has come to this step, and one that goes on.
-fn killed_at(step: u64) {
+/// A process that is killed once the saga of this order has come to this of so many steps, and one that goes on
+/// until there is what was ordered.
+fn killed_at(order: &str, step: usize, steps: usize, whole: &BTreeMap<String, usize>) {
     let desk = Desk::new();
-    let started = desk.run(&["start", "provision", "--input", SITE, "--json"]);
+    let started = desk.run(&["start", "provision", "--input", order, "--json"]);
     let id = started.json()["id"].as_str().unwrap().to_owned();
     let worker = Running::begin(&desk, &["work", "--simulate"]);
     loop {
         let saga = desk.run(&["show", &id, "--json"]).json();
         assert!(["pending", "running", "completed"].contains(&saga["status"].as_str().unwrap()));
-        let begun = saga["steps"][usize::try_from(step).unwrap()]["started_at"].is_string();
+        assert_eq!(saga["steps"].as_array().unwrap().len(), steps);
+        let begun = saga["steps"][step]["started_at"].is_string();
         if begun {
             break;
         }
@@ -128,7 +128,7 @@ fn killed_at(step: u64) {
     assert_eq!(desk.run(&["work", "--until-idle", "--simulate"]).code, 0);
     let saga = desk.run(&["show", &id, "--json"]).json();
     assert_eq!(saga["status"], "completed", "killed at step {step}: {saga}");
-    assert_eq!(things(&desk), whole(), "killed at step {step}");
+    assert_eq!(things(&desk), *whole, "killed at step {step}");
     assert_eq!(desk.run(&["verify"]).code, 0, "killed at step {step}");
 }
 
@@ -136,9 +136,11 @@ fn killed_at(step: u64) {
 fn a_site_is_made_once_at_whichever_step_its_process_is_killed() {
     // They mostly wait: an outcome that is not known is looked for when lists surely show it.
     std::thread::scope(|scope| {
-        let killed: Vec<_> = (0..STEPS).map(|step| scope.spawn(move || killed_at(step))).collect();
-        for one in killed {
-            one.join().unwrap();
+        for (order, steps, whole) in [(SITE, 13, whole()), (EVERYTHING, 24, everything())] {
+            for step in 0..steps {
+                let whole = whole.clone();
+                scope.spawn(move || killed_at(order, step, steps, &whole));
+            }
         }
     });
 }
@@ -163,6 +165,16 @@ const CREATES: [&str; 12] = [
     "volumes",
     "vpcs",
 ];
+
+/// What there is when that has been made.
+fn everything() -> BTreeMap<String, usize> {
+    let kinds = CREATES.map(|create| create.split('/').next().unwrap());
+    let mut whole: BTreeMap<String, usize> = kinds.map(|kind| (kind.to_owned(), 1)).into();
+    whole.remove("account");
+    let more = [("ssh_keys", 1), ("records", 4), ("tags", 4), ("projects", 2), ("vpcs", 2)];
+    whole.extend(more.map(|(kind, count)| (kind.to_owned(), count)));
+    whole
+}
 
 /// A served account on which the next such call goes wrong, an order on it, and what it came to: how many
 /// things of each kind.
@@ -204,11 +216,7 @@ fn asked(url: &str, method: &str, path: &str, body: &str) -> Value {
 
 #[test]
 fn a_create_whose_answer_is_lost_makes_one_and_one_that_is_refused_leaves_nothing() {
-    let kinds = CREATES.map(|create| create.split('/').next().unwrap());
-    let mut whole: BTreeMap<String, usize> = kinds.map(|kind| (kind.to_owned(), 1)).into();
-    whole.remove("account");
-    let more = [("ssh_keys", 1), ("records", 4), ("tags", 4), ("projects", 2), ("vpcs", 2)];
-    whole.extend(more.map(|(kind, count)| (kind.to_owned(), count)));
+    let whole = everything();
     std::thread::scope(|scope| {
         for create in CREATES {
             let whole = &whole;

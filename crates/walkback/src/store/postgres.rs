@@ -23,6 +23,7 @@ mod hint;
 mod lane;
 mod locks;
 mod migrate;
+mod passfile;
 mod prune;
 mod read;
 mod records;

@@ -1,5 +1,6 @@
 //! Which server and database: a URL, filled up from the usual PG* variables. Passwords stay here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::store::postgres::passfile;
 use crate::store::postgres::tls::{Trust, connector};
 
 const EXPECTED: &str = "expected `postgres://USER@HOST:PORT/DATABASE`";
@@ -70,7 +72,12 @@ impl Target {
         };
         config.tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
+            let said = variable("PGCONNECT_TIMEOUT").map(|seconds| {
+                seconds
+                    .parse()
+                    .map_err(|_| format!("PGCONNECT_TIMEOUT `{seconds}`: expected seconds"))
+            });
+            config.connect_timeout(said.transpose()?.map_or(CONNECT, Duration::from_secs));
         }
         if config.get_hosts().len() > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -149,6 +156,11 @@ fn fill(config: &mut Config, variable: &impl Fn(&str) -> Option<String>) -> Resu
     {
         config.dbname(name);
     }
+    if config.get_password().is_none()
+        && let Some(password) = kept_password(config, variable)
+    {
+        config.password(password);
+    }
     if config.get_options().is_none()
         && let Some(options) = variable("PGOPTIONS")
     {
@@ -158,6 +170,24 @@ fn fill(config: &mut Config, variable: &impl Fn(&str) -> Option<String>) -> Resu
         config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "walkback".to_owned()));
     }
     Ok(())
+}
+
+/// What the file of passwords has for the first of the hosts that it knows.
+fn kept_password(config: &Config, variable: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let home = || Some(PathBuf::from(variable("HOME")?).join(".pgpass"));
+    let file = variable("PGPASSFILE").map(PathBuf::from).or_else(home)?;
+    let user = config.get_user().unwrap_or_default();
+    let database = config.get_dbname().unwrap_or(user);
+    let ports = config.get_ports();
+    config.get_hosts().iter().enumerate().find_map(|(at, host)| {
+        let host = match host {
+            Host::Tcp(host) => host,
+            #[cfg(unix)]
+            Host::Unix(_) => "localhost",
+        };
+        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5_432).to_string();
+        passfile::password(&file, [host, &port, database, user])
+    })
 }
 
 fn name(config: &Config) -> String {
@@ -203,6 +233,22 @@ mod tests {
         assert_eq!(&*secret.name, "postgres://u@h:5/d");
         assert_eq!(secret.config.get_password(), Some("secret".as_bytes()));
         assert!(!secret.name.contains("secret"));
+    }
+
+    #[test]
+    fn a_password_that_nobody_says_comes_from_the_file_of_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".pgpass");
+        std::fs::write(&file, "two:7:sagas:ada:kept\n").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, private).unwrap();
+        let (home, named) = (folder.path().display().to_string(), file.display().to_string());
+        for variable in [("HOME", home.as_str()), ("PGPASSFILE", named.as_str())] {
+            let found = target("postgres://ada@one:5,two:7/sagas", &[variable]).unwrap();
+            assert_eq!(found.config.get_password(), Some("kept".as_bytes()), "{variable:?}");
+            let said = target("postgres://ada:said@two:7/sagas", &[variable]).unwrap();
+            assert_eq!(said.config.get_password(), Some("said".as_bytes()));
+        }
     }
 
     #[test]
