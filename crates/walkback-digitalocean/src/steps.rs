@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Json, Options, Registry, Retry, StepError};
@@ -165,14 +166,18 @@ use on_account;
 pub(crate) use ssh_key::fingerprint;
 
 /// The record of something that has a name and nothing more that is wanted of it.
-fn named_thing(kind: &str, id: &str, name: &str) -> Option<Provision> {
-    thing(kind, id, name, &json!({ "name": name }))
+fn named_thing(kind: &str, id: &str, name: &str, wanted: &impl Serialize) -> Option<Provision> {
+    let mut spec = serde_json::to_value(wanted).ok()?;
+    spec["name"] = json!(name);
+    let made = thing(kind, id, &spec)?;
+    Some(Provision { name: Some(name.to_owned()), ..made })
 }
 
-/// The same, of which more is wanted than its name.
-fn thing(kind: &str, id: &str, name: &str, spec: &Value) -> Option<Provision> {
-    let made = Provision::new(PROVIDER, kind, id, Json::of(spec).ok()?);
-    Some(Provision { name: Some(name.to_owned()), ..made })
+/// Something of which this is wanted.
+fn thing(kind: &str, id: &str, wanted: &Value) -> Option<Provision> {
+    let region = wanted["region"].as_str().map(str::to_owned);
+    let made = Provision::new(PROVIDER, kind, id, Json::of(wanted).ok()?);
+    Some(Provision { region, ..made })
 }
 
 /// What went wrong with one of several things, when something was done for another before.

@@ -137,7 +137,7 @@ impl<D: DynamicStep> AnyStep for Dynamic<D> {
         Box::pin(async move { self.0.quiesce(saga).await })
     }
 
-    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
+    fn adopt(&self, _: &Context, output: &Json) -> Result<Done, Vec<String>> {
         let output = check_output(output.clone()).map_err(|error| vec![error.to_string()])?;
         Ok(Done::plain(output))
     }

@@ -72,7 +72,7 @@ pub(crate) trait AnyStep: Send + Sync {
     ///
     /// # Errors
     /// Every way in which it could not be the step's.
-    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>>;
+    fn adopt(&self, context: &Context, output: &Json) -> Result<Done, Vec<String>>;
     /// What an output that is stored of it had changed in what is provisioned.
     fn changes(&self, _output: &Json) -> Vec<Change> {
         Vec::new()
@@ -90,7 +90,7 @@ pub(crate) trait AnyStep: Send + Sync {
 type ExecuteFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<O> + Send + Sync>;
 type CompensateFn<I, O> = Box<dyn Fn(Attempt, I, Effect<O>) -> Body<()> + Send + Sync>;
 type ProbeFn<I, O> = Box<dyn Fn(Attempt, I) -> Body<Probe<O>> + Send + Sync>;
-type ProvisionsFn<O> = Box<dyn Fn(&O) -> Option<Provision> + Send + Sync>;
+type ProvisionsFn<I, O> = Box<dyn Fn(&I, &O) -> Option<Provision> + Send + Sync>;
 type ChangesFn<O> = Box<dyn Fn(&O) -> Vec<Change> + Send + Sync>;
 
 /// A step whose data has types.
@@ -100,7 +100,8 @@ pub(crate) struct Typed<I, O> {
     pub(crate) execute: ExecuteFn<I, O>,
     pub(crate) compensate: Option<CompensateFn<I, O>>,
     pub(crate) probe: Option<ProbeFn<I, O>>,
-    pub(crate) provisions: ProvisionsFn<O>,
+    /// `None` for a step that keeps no record: its input is not read again.
+    pub(crate) provisions: Option<ProvisionsFn<I, O>>,
     pub(crate) changes: ChangesFn<O>,
     input_schema: Value,
     output_schema: Value,
@@ -142,7 +143,7 @@ where
             execute,
             compensate: None,
             probe: None,
-            provisions: Box::new(|_| None),
+            provisions: None,
             changes: Box::new(|_| Vec::new()),
             input_schema: schema::<I>(SchemaSettings::default()),
             output_schema: schema::<O>(SchemaSettings::default().for_serialize()),
@@ -174,8 +175,14 @@ where
         Self::output(output).map_err(|error| StepError::cannot_decode("the output", &error))
     }
 
-    fn done(&self, output: &O) -> Result<Done, StepError> {
-        let (provisions, changes) = ((self.provisions)(output), (self.changes)(output));
+    /// What this input and output provision.
+    fn provisioned(&self, context: &Context, output: &O) -> Result<Option<Provision>, StepError> {
+        let Some(provisions) = &self.provisions else { return Ok(None) };
+        Ok(provisions(&self.input(context)?, output))
+    }
+
+    fn done(&self, context: &Context, output: &O) -> Result<Done, StepError> {
+        let (provisions, changes) = (self.provisioned(context, output)?, (self.changes)(output));
         let json =
             Json::of(output).map_err(|e| StepError::permanent(format_args!("output: {e}")))?;
         let json = if json.as_str() == "null" { Json::empty_object() } else { json };
@@ -233,7 +240,7 @@ where
         read.map(drop)
     }
 
-    fn adopt(&self, output: &Json) -> Result<Done, Vec<String>> {
+    fn adopt(&self, context: &Context, output: &Json) -> Result<Done, Vec<String>> {
         let one = |text: String| vec![text];
         let json = check_output(output.clone()).map_err(|error| one(error.to_string()))?;
         let none = is_null(&self.output_schema);
@@ -243,7 +250,9 @@ where
             return Err(violations.iter().map(ToString::to_string).collect());
         }
         let typed = Self::output(&json).map_err(|error| one(error.to_string()))?;
-        let (provisions, changes) = ((self.provisions)(&typed), (self.changes)(&typed));
+        let provisions = self.provisioned(context, &typed);
+        let provisions = provisions.map_err(|error| one(error.to_string()))?;
+        let changes = (self.changes)(&typed);
         Ok(Done { output: json, provisions, changes })
     }
 
@@ -254,7 +263,8 @@ where
     fn execute(self: Arc<Self>, attempt: Attempt, context: Context) -> Body<Done> {
         Box::pin(async move {
             let input = self.input(&context)?;
-            self.done(&(self.execute)(attempt, input).await?)
+            let output = (self.execute)(attempt, input).await?;
+            self.done(&context, &output)
         })
     }
 
@@ -279,7 +289,7 @@ where
         Box::pin(async move {
             let Some(probe) = &self.probe else { return Ok(Probe::CannotTell) };
             let input = self.input(&context)?;
-            probe(attempt, input).await?.and_then(|output| self.done(&output))
+            probe(attempt, input).await?.and_then(|output| self.done(&context, &output))
         })
     }
 }
@@ -311,7 +321,7 @@ pub(crate) fn of_step<S: Step>(step: S) -> impl AnyStep {
         })
     });
     let own = Arc::clone(&step);
-    typed.provisions = Box::new(move |output| own.provisions(output));
+    typed.provisions = Some(Box::new(move |input, output| own.provisions(input, output)));
     typed.changes = Box::new(move |output| step.changes(output));
     typed
 }

@@ -85,8 +85,9 @@ pub trait Step: Send + Sync + 'static {
         NotWritten(PhantomData)
     }
 
-    /// What an output provisions, if it is something to keep a record of.
-    fn provisions(&self, _output: &Self::Output) -> Option<Provision> {
+    /// What an input and its output provision, if it is something to keep a record of: what was asked for is
+    /// what is wanted of it.
+    fn provisions(&self, _input: &Self::Input, _output: &Self::Output) -> Option<Provision> {
         None
     }
 

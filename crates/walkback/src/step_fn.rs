@@ -97,13 +97,13 @@ where
         self
     }
 
-    /// What its output provisions, if it does (rule S19).
+    /// What its input and output provision, if they do (rule S19).
     #[must_use]
     pub fn provisions(
         mut self,
-        provisions: impl Fn(&O) -> Option<Provision> + Send + Sync + 'static,
+        provisions: impl Fn(&I, &O) -> Option<Provision> + Send + Sync + 'static,
     ) -> Self {
-        self.typed.provisions = Box::new(provisions);
+        self.typed.provisions = Some(Box::new(provisions));
         self
     }
 

@@ -91,8 +91,8 @@ impl Step for CreateApp {
         Ok(found.map_or(Probe::Absent, Probe::Present))
     }
 
-    fn provisions(&self, app: &App) -> Option<Provision> {
-        named_thing("app", &app.app_id, &app.app_name)
+    fn provisions(&self, _: &Self::Input, app: &App) -> Option<Provision> {
+        named_thing("app", &app.app_id, &app.app_name, &json!({}))
     }
 }
 

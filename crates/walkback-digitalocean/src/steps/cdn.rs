@@ -158,7 +158,7 @@ impl Step for EnsureCdn {
         }))
     }
 
-    fn provisions(&self, endpoint: &Endpoint) -> Option<Provision> {
-        named_thing("cdn_endpoint", endpoint.cdn_endpoint_id.as_ref()?, &endpoint.cdn_host)
+    fn provisions(&self, wanted: &Self::Input, endpoint: &Endpoint) -> Option<Provision> {
+        named_thing("cdn_endpoint", endpoint.cdn_endpoint_id.as_ref()?, &endpoint.cdn_host, wanted)
     }
 }

@@ -85,8 +85,13 @@ impl Step for CreateCertificate {
         CERTIFICATES.probe(&self.cloud, &attempt.resource_name(&wanted.name), read).await
     }
 
-    fn provisions(&self, certificate: &Certificate) -> Option<Provision> {
-        named_thing("certificate", &certificate.certificate_id, &certificate.certificate_name)
+    fn provisions(&self, wanted: &Self::Input, certificate: &Certificate) -> Option<Provision> {
+        named_thing(
+            "certificate",
+            &certificate.certificate_id,
+            &certificate.certificate_name,
+            wanted,
+        )
     }
 }
 

@@ -115,8 +115,8 @@ impl Step for CreateDatabase {
         CLUSTERS.probe(&self.cloud, &attempt.resource_name(&wanted.name), read).await
     }
 
-    fn provisions(&self, cluster: &Cluster) -> Option<Provision> {
-        named_thing("database", &cluster.database_id, &cluster.database_name)
+    fn provisions(&self, wanted: &Self::Input, cluster: &Cluster) -> Option<Provision> {
+        named_thing("database", &cluster.database_id, &cluster.database_name, wanted)
     }
 }
 

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, named_thing, on_account, refused, remove, taken};
+use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken, thing};
 
 on_account! {
     /// Creates a domain, unless it was there before the run began.
@@ -104,9 +104,9 @@ impl Step for EnsureDomain {
         Ok(if there { Probe::Present(of.ensured()) } else { Probe::Absent })
     }
 
-    fn provisions(&self, ensured: &Ensured) -> Option<Provision> {
+    fn provisions(&self, _: &Self::Input, ensured: &Ensured) -> Option<Provision> {
         let name = ensured.domain_made.as_ref()?;
-        named_thing("domain", name, name)
+        named_thing("domain", name, name, &json!({}))
     }
 }
 
@@ -237,9 +237,8 @@ impl Step for CreateRecord {
         Ok(find(&self.cloud, &to).await?.map_or(Probe::Absent, Probe::Present))
     }
 
-    fn provisions(&self, record: &Record) -> Option<Provision> {
-        let spec = Json::of(&json!({"type": "A", "domain": record.record_of})).ok()?;
-        let id = format!("{}/{}", record.record_of, record.record_id);
-        Some(Provision::new(PROVIDER, "domain_record", &id, spec))
+    fn provisions(&self, wanted: &Self::Input, record: &Record) -> Option<Provision> {
+        let spec = json!({"type": "A", "domain": record.record_of, "data": wanted.address});
+        thing("domain_record", &format!("{}/{}", record.record_of, record.record_id), &spec)
     }
 }

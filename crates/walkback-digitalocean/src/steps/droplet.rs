@@ -177,8 +177,8 @@ impl Step for CreateDroplet {
         Ok(find(&self.cloud, &attempt).await?.map_or(Probe::Absent, Probe::Present))
     }
 
-    fn provisions(&self, droplet: &Droplet) -> Option<Provision> {
-        named_thing("droplet", &droplet.droplet_id.to_string(), &droplet.droplet_name)
+    fn provisions(&self, wanted: &Self::Input, droplet: &Droplet) -> Option<Provision> {
+        named_thing("droplet", &droplet.droplet_id.to_string(), &droplet.droplet_name, wanted)
     }
 }
 

@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{on_account, thing};
+use crate::steps::{named_thing, on_account};
 
 on_account! {
     /// Creates a firewall that lets in SSH, HTTP and HTTPS, and everything out.
@@ -77,8 +77,8 @@ impl Step for CreateFirewall {
         FIREWALLS.probe(&self.cloud, &attempt.resource_name(&of.name), read).await
     }
 
-    fn provisions(&self, firewall: &Firewall) -> Option<Provision> {
-        let spec = json!({"inbound": ["22", "80", "443"]});
-        thing("firewall", &firewall.firewall_id, &firewall.firewall_name, &spec)
+    fn provisions(&self, wanted: &Self::Input, firewall: &Firewall) -> Option<Provision> {
+        let spec = json!({"inbound": ["22", "80", "443"], "run_tag": wanted.run_tag});
+        named_thing("firewall", &firewall.firewall_id, &firewall.firewall_name, &spec)
     }
 }

@@ -103,8 +103,13 @@ impl Step for CreateLoadBalancer {
         BALANCERS.probe(&self.cloud, &attempt.resource_name(&wanted.name), read).await
     }
 
-    fn provisions(&self, balancer: &Balancer) -> Option<Provision> {
-        named_thing("load_balancer", &balancer.load_balancer_id, &balancer.load_balancer_name)
+    fn provisions(&self, wanted: &Self::Input, balancer: &Balancer) -> Option<Provision> {
+        named_thing(
+            "load_balancer",
+            &balancer.load_balancer_id,
+            &balancer.load_balancer_name,
+            wanted,
+        )
     }
 }
 

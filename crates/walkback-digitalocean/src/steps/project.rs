@@ -68,8 +68,8 @@ impl Step for CreateProject {
         PROJECTS.probe(&self.cloud, &attempt.resource_name(&site.name), read).await
     }
 
-    fn provisions(&self, project: &Project) -> Option<Provision> {
-        named_thing("project", &project.project_id, &project.project_name)
+    fn provisions(&self, wanted: &Self::Input, project: &Project) -> Option<Provision> {
+        named_thing("project", &project.project_id, &project.project_name, wanted)
     }
 }
 

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, is_under_way, on_account, refused, remove};
+use crate::steps::{absent_for_sure, is_under_way, on_account, refused, remove, thing};
 
 on_account! {
     /// Reserves an address in the run's project.
@@ -115,9 +115,8 @@ impl Step for ReserveIp {
         Ok(found.map_or(Probe::Absent, |reserved_ip| Probe::Present(Reserved { reserved_ip })))
     }
 
-    fn provisions(&self, reserved: &Reserved) -> Option<Provision> {
-        let spec = Json::of(&json!({})).ok()?;
-        Some(Provision::new(PROVIDER, "reserved_ip", &reserved.reserved_ip, spec))
+    fn provisions(&self, wanted: &Self::Input, reserved: &Reserved) -> Option<Provision> {
+        thing("reserved_ip", &reserved.reserved_ip, &serde_json::to_value(wanted).ok()?)
     }
 }
 

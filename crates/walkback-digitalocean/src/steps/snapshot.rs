@@ -267,8 +267,8 @@ impl Step for SnapshotDroplet {
         of.probe(&self.cloud, &attempt).await
     }
 
-    fn provisions(&self, snapshot: &Snapshot) -> Option<Provision> {
-        named_thing("snapshot", &snapshot.snapshot_id, &snapshot.snapshot_name)
+    fn provisions(&self, wanted: &Self::Input, snapshot: &Snapshot) -> Option<Provision> {
+        named_thing("snapshot", &snapshot.snapshot_id, &snapshot.snapshot_name, wanted)
     }
 }
 
@@ -317,7 +317,7 @@ impl Step for SnapshotVolume {
         Ok(found.map_or(Probe::Absent, Probe::Present))
     }
 
-    fn provisions(&self, snapshot: &Snapshot) -> Option<Provision> {
-        named_thing("snapshot", &snapshot.snapshot_id, &snapshot.snapshot_name)
+    fn provisions(&self, wanted: &Self::Input, snapshot: &Snapshot) -> Option<Provision> {
+        named_thing("snapshot", &snapshot.snapshot_id, &snapshot.snapshot_name, wanted)
     }
 }

@@ -209,7 +209,7 @@ impl Step for CreateSpacesKey {
         Ok(kept.filter(|_| useless.is_empty()).map_or(Probe::CannotTell, Probe::Present))
     }
 
-    fn provisions(&self, key: &Credentials) -> Option<Provision> {
-        named_thing("spaces_key", &key.access_key, &key.spaces_key_name)
+    fn provisions(&self, wanted: &Self::Input, key: &Credentials) -> Option<Provision> {
+        named_thing("spaces_key", &key.access_key, &key.spaces_key_name, wanted)
     }
 }

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{PROVIDER, absent_for_sure, on_account, refused, remove, taken};
+use crate::steps::{absent_for_sure, on_account, refused, remove, taken, thing};
 
 on_account! {
     /// Lets the holder of a key log in: adds the key to the account, unless it is there.
@@ -114,10 +114,9 @@ impl Step for EnsureSshKey {
         })
     }
 
-    fn provisions(&self, keys: &Keys) -> Option<Provision> {
-        let id = keys.ssh_key_id?.to_string();
-        let spec = Json::of(&json!({"fingerprint": keys.login_keys.last()})).ok()?;
-        Some(Provision::new(PROVIDER, "ssh_key", &id, spec))
+    fn provisions(&self, _: &Self::Input, keys: &Keys) -> Option<Provision> {
+        let spec = json!({"fingerprint": keys.login_keys.last()});
+        thing("ssh_key", &keys.ssh_key_id?.to_string(), &spec)
     }
 }
 

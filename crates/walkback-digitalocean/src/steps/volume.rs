@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::Provision;
-use walkback::{Attempt, Effect, Json, Options, Probe, Step, StepError};
+use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
 use crate::steps::{
-    PROVIDER, absent_for_sure, is_under_way, on_account, refused, remove, remove_tag, taken,
+    absent_for_sure, is_under_way, named_thing, on_account, refused, remove, remove_tag, taken,
 };
 
 on_account! {
@@ -134,10 +134,8 @@ impl Step for CreateVolume {
         Ok(ours.map_or(Probe::Absent, |found| Probe::Present(volume(found))))
     }
 
-    fn provisions(&self, volume: &Volume) -> Option<Provision> {
-        let spec = Json::of(&json!({"filesystem": "ext4"})).ok()?;
-        let made = Provision::new(PROVIDER, "volume", &volume.volume_id, spec);
-        Some(Provision { name: Some(volume.volume_name.clone()), ..made })
+    fn provisions(&self, wanted: &Self::Input, volume: &Volume) -> Option<Provision> {
+        named_thing("volume", &volume.volume_id, &volume.volume_name, wanted)
     }
 }
 

@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::steps::named::{Kind, text};
-use crate::steps::{on_account, thing};
+use crate::steps::{named_thing, on_account};
 
 on_account! {
     /// Creates a private network.
@@ -72,7 +72,8 @@ impl Step for CreateVpc {
         VPCS.probe(&self.cloud, &attempt.resource_name(&place.name), read).await
     }
 
-    fn provisions(&self, vpc: &Vpc) -> Option<Provision> {
-        thing("vpc", &vpc.vpc_id, &vpc.vpc_name, &json!({"ip_range": vpc.vpc_range}))
+    fn provisions(&self, wanted: &Self::Input, vpc: &Vpc) -> Option<Provision> {
+        let spec = json!({"ip_range": vpc.vpc_range, "region": wanted.region});
+        named_thing("vpc", &vpc.vpc_id, &vpc.vpc_name, &spec)
     }
 }

@@ -200,3 +200,24 @@ async fn a_cluster_that_is_not_quite_there_is_waited_for_and_valkey_gets_no_user
     assert_eq!(saga.status, Status::Completed, "{saga:#?}");
     assert!(saga.steps.unwrap().iter().all(|step| step.step != "create_database_user"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_of_a_thing_is_what_was_ordered() {
+    let stage = Stage::new();
+    let more = json!({"load_balancer": true, "database_engine": "pg"});
+    let saga = stage.provision_with(&more).await;
+    let rows = stage.engine.list_provisioned(Some(saga.id)).await.unwrap();
+    let of = |kind: &str| rows.iter().find(|row| row.what.kind == kind).unwrap();
+    let spec = |kind: &str| of(kind).what.spec.value();
+    let droplet = spec("droplet");
+    assert_eq!(
+        (&droplet["size"], &droplet["image"], &droplet["region"], &droplet["ssh_keys"]),
+        (&json!("s-1vcpu-1gb"), &json!("ubuntu-24-04-x64"), &json!("fra1"), &json!([]))
+    );
+    assert_eq!(Some(text(&droplet["name"])), of("droplet").what.name.as_deref());
+    assert_eq!(of("droplet").what.region.as_deref(), Some("fra1"));
+    assert_eq!(spec("volume")["volume_gib"], 10);
+    assert_eq!(spec("database")["database_engine"], "pg");
+    let balancer = &stage.cloud.things()["load_balancers"][0]["ip"];
+    assert_eq!(&spec("domain_record")["data"], balancer);
+}

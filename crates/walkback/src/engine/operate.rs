@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::context::Context;
 use crate::desired::{Change, Provisioned, RecordChange};
 use crate::engine::{Engine, Inner};
 use crate::error::{Error, Mistakes};
@@ -325,7 +326,8 @@ impl Inner {
                 used.step
             ))
         })?;
-        let done = known.adopt(output).map_err(|found| {
+        let context = Context::of_step(&run.spec.inputs, &run.state, step);
+        let done = known.adopt(&context, output).map_err(|found| {
             let named = found.into_iter().map(|m| format!("output of step {step} `{name}`: {m}"));
             Mistakes(named.collect())
         })?;

@@ -47,7 +47,7 @@ async fn narrow((): (), _: Attempt, _: Site, _: Effect<Widened>) -> Result<(), S
 }
 
 fn engine() -> Engine {
-    let create = step_fn("create", (), create).compensate(delete).provisions(|made: &Net| {
+    let create = step_fn("create", (), create).compensate(delete).provisions(|(), made: &Net| {
         Some(Provision::new("cloud", "vpc", &made.net, Json::empty_object()))
     });
     let widen = step_fn("widen", (), widen)
@@ -132,7 +132,7 @@ async fn look_back((): (), attempt: Attempt, of: Site) -> Result<Probe<Widened>,
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_finds_what_was_changed_since_tells_nothing() {
-    let create = step_fn("create", (), create).compensate(delete).provisions(|made: &Net| {
+    let create = step_fn("create", (), create).compensate(delete).provisions(|(), made: &Net| {
         Some(Provision::new("cloud", "vpc", &made.net, Json::empty_object()))
     });
     let stumble = step_fn("widen", (), stumble)

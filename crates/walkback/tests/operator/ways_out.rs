@@ -110,7 +110,7 @@ fn networks() -> Engine {
     async fn leave((): (), _: Attempt, _: Net, _: Effect<Vpc>) -> Result<(), StepError> {
         Ok(())
     }
-    let adopt = step_fn("adopt", (), adopt).compensate(leave).provisions(|made: &Vpc| {
+    let adopt = step_fn("adopt", (), adopt).compensate(leave).provisions(|_, made: &Vpc| {
         Some(Provision::new("cloud", "vpc", &made.vpc, Json::empty_object()))
     });
     Engine::new(Registry::new().step(adopt), MemoryStore::new()).unwrap()
