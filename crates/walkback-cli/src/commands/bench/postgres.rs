@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 use walkback::engine::Asked;
 use walkback::store::{Filter, PostgresStore};
-use walkback::testing::postgres::{Server, installed};
+use walkback::testing::postgres::{Server, installed, tell};
 use walkback::{Engine, Registry, clock::Clock, clock::SystemClock};
 
 use crate::commands::bench::load::{Latency, Load, Measured, Under, in_lanes};
@@ -37,7 +37,9 @@ pub(super) struct Report {
     /// One row inserted and committed by pgbench with one connection, on average; in turns with W3.
     pub(super) one_row_commit_ms: f64,
     pub(super) w3: Latency,
+    /// W3's p50 by the time of its commits: of each turn, and the median of these.
     pub(super) w3_of_commits: f64,
+    pub(super) w3_of_commits_all: Vec<f64>,
     /// W1 in tables that hold so many finished runs, and in turns with it in new ones.
     pub(super) finished: usize,
     pub(super) w1_loaded: Measured,
@@ -45,8 +47,10 @@ pub(super) struct Report {
     /// Finished runs that `prune` removes while nothing else happens, and how many for each that W1 makes.
     pub(super) pruned_per_second: f64,
     pub(super) pruned_of_w1: f64,
-    /// Sagas a second of one worker process and of four, which find all of them in the tables.
+    /// Sagas a second of one worker process and of four, which find all of them in the tables, from the first
+    /// one's beginning to the last one's completion; in turns.
     pub(super) processes: [f64; 2],
+    pub(super) processes_all: [Vec<f64>; 2],
     pub(super) four_of_one_process: f64,
     pub(super) verify: Verified,
     pub(super) memory: memory::Awaiting,
@@ -113,7 +117,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w2.push(measured);
         last = Some(store);
     }
-    let (w3, one_row_commit_ms) = one_at_a_time(&ground, args).await?;
+    let (w3, one_row_commit_ms, w3_of_commits_all) = one_at_a_time(&ground, args).await?;
     let Beside { loaded: w1_loaded, new: w1_new, pruned_per_second } =
         beside_finished(&ground, args).await?;
     let (mut one, mut four) = (Vec::new(), Vec::new());
@@ -121,7 +125,9 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         one.push(worker_processes(&ground, args, 1).await?);
         four.push(worker_processes(&ground, args, 4).await?);
     }
-    let processes = [one, four].map(|rates| median(rates, |rate| *rate).unwrap_or_default());
+    let processes_all = [one, four];
+    let processes =
+        processes_all.clone().map(|rates| median(rates, |rate| *rate).unwrap_or_default());
     let verify = match last {
         Some(Under::Postgres(store)) => verify_store(&store).await?,
         _ => return Err(failed("nothing was measured")),
@@ -137,7 +143,8 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w1,
         w2,
         one_row_commit_ms,
-        w3_of_commits: w3.p50_ms / (w3.commits_per_saga * one_row_commit_ms),
+        w3_of_commits: median(w3_of_commits_all.clone(), |times| *times).unwrap_or_default(),
+        w3_of_commits_all,
         w3,
         finished: args.finished,
         pruned_per_second,
@@ -146,6 +153,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w1_loaded,
         four_of_one_process: processes[1] / processes[0],
         processes,
+        processes_all,
         verify,
         memory,
     };
@@ -215,7 +223,6 @@ async fn worker_processes(ground: &Ground, args: &BenchArgs, count: usize) -> Re
         async move { engine.start_saga(order).await.map(drop) }
     };
     in_lanes(args.concurrency, args.sagas, start).await?;
-    let clock = Stopwatch::start();
     let mut workers = Vec::new();
     for _ in 0..count {
         let mut work = Command::new(std::env::current_exe()?);
@@ -228,13 +235,19 @@ async fn worker_processes(ground: &Ground, args: &BenchArgs, count: usize) -> Re
             return Err(failed("a worker process failed"));
         }
     }
+    // What a process needs to start and to see that the others have nothing left either is not counted.
+    let took = "SELECT (max(finished_at) - min(started_at)) / 1e6 FROM run_heads";
+    let seconds: f64 = tell(&url, took).map_err(failed)?.trim().parse().map_err(failed)?;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = args.sagas as f64 / clock.read().as_secs_f64();
+    let rate = args.sagas as f64 / seconds;
     Ok(rate)
 }
 
-/// W3, in turns with one-row commits: the medians of both.
-async fn one_at_a_time(ground: &Ground, args: &BenchArgs) -> Result<(Latency, f64), Failure> {
+/// W3, in turns with one-row commits: the medians of both, and by how much W3 takes longer than its commits.
+async fn one_at_a_time(
+    ground: &Ground,
+    args: &BenchArgs,
+) -> Result<(Latency, f64, Vec<f64>), Failure> {
     // What the server still has to do about all that was before would be in the time of each commit.
     for first in ["VACUUM ANALYZE", "CHECKPOINT", "CREATE TABLE one_row (at timestamptz)"] {
         ground.server.tell(first).map_err(failed)?;
@@ -246,8 +259,11 @@ async fn one_at_a_time(ground: &Ground, args: &BenchArgs) -> Result<(Latency, f6
         w3.push(load.latency().await?);
     }
     load.close().await?;
+    let turns = w3.iter().zip(&commits);
+    let times: Vec<f64> =
+        turns.map(|(w3, commit)| w3.p50_ms / (w3.commits_per_saga * commit)).collect();
     let w3 = median(w3, |of| of.p50_ms).ok_or_else(|| failed("nothing was measured"))?;
-    Ok((w3, median(commits, |mean| *mean).unwrap_or_default()))
+    Ok((w3, median(commits, |mean| *mean).unwrap_or_default(), times))
 }
 
 /// How long it takes on average to insert one row and to commit it.

@@ -54,14 +54,13 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
 /// The same of a server.
 pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
     let (verify, memory) = (&report.verify, &report.memory);
-    let pgbench: Vec<String> = report.pgbench_all.iter().map(|rate| format!("{rate:.0}")).collect();
     vec![
         report.server.clone(),
         String::new(),
         format!(
             "pgbench -N -c 16 -j 2           {:>9.0} /s       median of {}",
             report.pgbench_per_second,
-            pgbench.join(", ")
+            rounded(&report.pgbench_all, 0)
         ),
         throughput("W1  echo, echo, echo", &report.w1),
         throughput("W2  echo, echo, fail and back", &report.w2),
@@ -73,7 +72,11 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
             report.one_row_commit_ms
         ),
         latency("W3  one at a time", &report.w3),
-        format!("    p50 of its commits' time    {:>9.2} times", report.w3_of_commits),
+        format!(
+            "    p50 of its commits' time    {:>9.2} times    median of {}",
+            report.w3_of_commits,
+            rounded(&report.w3_of_commits_all, 2)
+        ),
         throughput(&format!("W1  beside {} finished", report.finished), &report.w1_loaded),
         format!("    of that in new tables       {:>9.2} times", report.w1_loaded_of_new),
         format!(
@@ -87,6 +90,11 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
             report.four_of_one_process * 100.0
         ),
         format!(
+            "    medians of {}; {}",
+            rounded(&report.processes_all[0], 0),
+            rounded(&report.processes_all[1], 0)
+        ),
+        format!(
             "verify                          {:>9.0} runs/s   {} runs, {} rows, {} violations",
             verify.runs_per_second, verify.runs, verify.rows, verify.violations
         ),
@@ -97,12 +105,17 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
     ]
 }
 
+/// Figures to so many places, one after the other.
+fn rounded(figures: &[f64], places: usize) -> String {
+    let all: Vec<String> = figures.iter().map(|figure| format!("{figure:.places$}")).collect();
+    all.join(", ")
+}
+
 fn throughput(name: &str, measured: &Measured) -> String {
-    let all: Vec<String> = measured.all.iter().map(|rate| format!("{rate:.0}")).collect();
     format!(
         "{name:<32}{:>9.0} sagas/s  median of {}; peak {:.0} MB",
         measured.sagas_per_second,
-        all.join(", "),
+        rounded(&measured.all, 0),
         measured.peak_memory_mb
     )
 }
