@@ -107,7 +107,14 @@ fn call(method: Method, path: &str) -> String {
 fn class(status: u16, message: &str) -> Class {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let busy = ["pending event", "processes previous actions", "locked", "being processed"];
+    let busy = [
+        "pending event",
+        "processes previous actions",
+        "locked",
+        "being processed",
+        // The API chooses ranges of networks, and two that are made at once may be given the same.
+        "overlaps with another",
+    ];
     let there = [
         "already exists",
         "already in use",
@@ -167,6 +174,7 @@ mod tests {
             (409, "a volume of this name already exists", Class::Conflict),
             (412, "cannot delete a project with resources", Class::Precondition),
             (422, "Droplet already has a pending event.", Class::Busy),
+            (422, "The ip_range overlaps with another VPC network", Class::Busy),
             (422, "Size is not available in this region.", Class::Invalid),
             (422, "Size is not available in this region", Class::Invalid),
             (422, "cluster name is not available", Class::Conflict),
