@@ -165,7 +165,7 @@ use on_account;
 #[cfg(feature = "simulator")]
 pub(crate) use ssh_key::fingerprint;
 
-/// The record of something that has a name and nothing more that is wanted of it.
+/// The record of something that has this name, and of which this is wanted beside it.
 fn named_thing(kind: &str, id: &str, name: &str, wanted: &impl Serialize) -> Option<Provision> {
     let mut spec = serde_json::to_value(wanted).ok()?;
     spec["name"] = json!(name);

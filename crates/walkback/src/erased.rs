@@ -100,7 +100,7 @@ pub(crate) struct Typed<I, O> {
     pub(crate) execute: ExecuteFn<I, O>,
     pub(crate) compensate: Option<CompensateFn<I, O>>,
     pub(crate) probe: Option<ProbeFn<I, O>>,
-    /// `None` for a step that keeps no record: its input is not read again.
+    /// `None` where it is known that there is nothing to record: its input is not read again for that.
     pub(crate) provisions: Option<ProvisionsFn<I, O>>,
     pub(crate) changes: ChangesFn<O>,
     input_schema: Value,

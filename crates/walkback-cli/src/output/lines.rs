@@ -18,15 +18,12 @@ pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
         format!("{} {scope}{}", step.step_idx, step.step)
     });
     let (at, step) = (time::clock(row.at), step.unwrap_or_default());
-    let line = format!("{at}  {:<16}  {step:<16}  {}", row.kind, short(&clean(&remark(row))));
+    let line =
+        format!("{at}  {:<16}  {step:<16}  {}", row.kind, cut_to(&clean(&remark(row)), LONGEST));
     line.trim_end().to_owned()
 }
 
 /// Not more than a line of a log has room for: `show` has all of it.
-fn short(text: &str) -> String {
-    cut_to(text, LONGEST)
-}
-
 fn cut_to(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         return text.to_owned();

@@ -327,10 +327,9 @@ impl Struck {
             Self::Next(call) => {
                 let path = request.path.split('?').next().unwrap_or_default();
                 let made = format!("{} {path}", request.method);
-                let parts = |of: &str| of.split('/').map(str::to_owned).collect::<Vec<_>>();
-                let (asked, made) = (parts(call), parts(&made));
-                let alike = |(asked, made): (&String, &String)| asked == "*" || asked == made;
-                asked.len() == made.len() && asked.iter().zip(&made).all(alike)
+                let alike = |(asked, made): (&str, &str)| asked == "*" || asked == made;
+                let (asked, made) = (call.split('/'), made.split('/'));
+                asked.clone().count() == made.clone().count() && asked.zip(made).all(alike)
             }
         }
     }

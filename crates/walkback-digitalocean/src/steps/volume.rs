@@ -148,20 +148,15 @@ pub struct Attachment {
     pub droplet_id: u64,
 }
 
-impl AttachVolume {
-    async fn act(
-        &self,
-        cloud: &Client,
-        attempt: &Attempt,
-        to: &Attachment,
-        kind: &str,
-    ) -> Result<(), StepError> {
-        let body = json!({"type": kind, "droplet_id": to.droplet_id});
-        let path = format!("/v2/volumes/{}/actions", to.volume_id);
-        if is_under_way(cloud, attempt, &path, kind).await? {
-            return Err(StepError::not_yet(cloud.look()));
-        }
-        match cloud.post::<Value>(&path, &body).await {
+impl Attachment {
+    /// Where the volume's actions are.
+    fn actions(&self) -> String {
+        format!("/v2/volumes/{}/actions", self.volume_id)
+    }
+
+    async fn act(&self, cloud: &Client, kind: &str) -> Result<(), StepError> {
+        let body = json!({"type": kind, "droplet_id": self.droplet_id});
+        match cloud.post::<Value>(&self.actions(), &body).await {
             Ok(_) => Err(StepError::not_yet(cloud.look())),
             // The action before is under way, or has just ended.
             Err(error) if error.class() == Class::Conflict => Err(StepError::not_yet(cloud.look())),
@@ -187,7 +182,10 @@ impl Step for AttachVolume {
                 let text = format!("volume `{}` is attached to droplet {on}", to.volume_id);
                 refused(text)
             }
-            None => self.act(&self.cloud, &attempt, &to, "attach").await,
+            None if is_under_way(&self.cloud, &attempt, &to.actions(), "attach").await? => {
+                Err(StepError::not_yet(self.cloud.look()))
+            }
+            None => to.act(&self.cloud, "attach").await,
         }
     }
 
@@ -199,14 +197,13 @@ impl Step for AttachVolume {
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         // It may just be being attached.
-        let path = format!("/v2/volumes/{}/actions", to.volume_id);
-        if is_under_way(&cloud, &attempt, &path, "detach").await? {
+        if is_under_way(&cloud, &attempt, &to.actions(), "detach").await? {
             return Err(StepError::not_yet(cloud.look()));
         }
         let found = read(&cloud, &to.volume_id).await?;
         if found.is_none_or(|found| found.droplet_ids.first() != Some(&to.droplet_id)) {
             return Ok(());
         }
-        self.act(&cloud, &attempt, &to, "detach").await
+        to.act(&cloud, "detach").await
     }
 }
