@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, coop};
 use tokio_util::sync::CancellationToken;
 use walkback::engine::{Asked, Enlistment};
 use walkback::store::{Filter, PostgresStore};
@@ -12,7 +12,7 @@ use walkback::testing::conformance::{CASES, Fresh};
 use walkback::testing::postgres::{Pooler, Server, tell};
 use walkback::time::Timestamp;
 use walkback::worker::Until;
-use walkback::{Engine, MemoryStore, Order, Registry};
+use walkback::{Engine, MemoryStore, Order, Registry, SagaId};
 
 #[path = "stores/fresh.rs"]
 mod fresh;
@@ -124,6 +124,20 @@ async fn no_statement_for_many_runs_reads_whole_tables() {
             assert!(found.is_none(), "{slow}: {}", found.unwrap());
         }
     }
+}
+
+/// Its socket is read again only when others have had their turn, and it lets them have it: else it would ask for
+/// ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_turn_is_over_gets_its_answer_all_the_same() {
+    let Fresh { store, keep, .. } = postgres();
+    for _ in 0..20 {
+        while coop::has_budget_remaining() {
+            coop::consume_budget().await;
+        }
+        assert!(store.head(SagaId::new()).await.unwrap().is_none());
+    }
+    drop((store, keep));
 }
 
 /// Comparisons of every day; `WALKBACK_AGREEMENTS=N` makes more.

@@ -21,6 +21,7 @@ mod connect;
 mod examine;
 mod hint;
 mod lane;
+mod line;
 mod locks;
 mod migrate;
 mod passfile;

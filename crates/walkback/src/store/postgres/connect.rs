@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use deadpool::managed::{Object, Pool, PoolError, QueueMode};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, Error, Row, Socket};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Error, Row};
 use tracing::{info, warn};
 
+pub(super) use crate::store::postgres::line::Value;
+use crate::store::postgres::line::{Lines, Wire};
 use crate::store::postgres::migrate;
 use crate::store::postgres::target::Target;
 use crate::store::{Answer, StoreError, sent};
@@ -29,16 +28,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// How often a statement is tried again that another one's lock made fail.
 const TRIES: u32 = 10;
 
-type Tls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-
-/// A value of a statement, and its type: said with it, so that no round trip asks for it.
-pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
-
 /// The database, from this process.
 pub(super) struct Database {
-    pool: Pool,
-    config: Config,
-    tls: MakeRustlsConnect,
+    pool: Pool<Lines>,
     pub(super) place: Arc<str>,
     /// Whether statements are prepared. Not behind a pooler that gives each transaction another session: what
     /// is found there under a name may be another process's.
@@ -57,7 +49,7 @@ pub(super) struct Database {
 
 /// One connection, for as long as it is needed.
 pub(super) struct Connection {
-    client: Option<Object>,
+    line: Option<Object<Lines>>,
     database: Arc<Database>,
     /// Something is under way on it: whoever drops it now must not give it back.
     busy: bool,
@@ -67,18 +59,15 @@ impl Database {
     /// With so many connections at most.
     pub(super) fn new(target: Target, connections: usize) -> Result<Self, StoreError> {
         let Target { config, tls, name } = target;
-        let recycling_method = RecyclingMethod::Fast;
-        let settings = ManagerConfig { recycling_method };
-        let manager = Manager::from_config(config.clone(), tls.clone(), settings);
-        let pool = Pool::builder(manager).max_size(connections).build();
+        // The one that was used last is the one that the server's caches know.
+        let pool = Pool::builder(Lines::new(config, tls)).max_size(connections);
+        let pool = pool.queue_mode(QueueMode::Lifo).build();
         let pool = pool.map_err(|error| StoreError::Unusable {
             place: name.to_string(),
             why: error.to_string(),
         })?;
         Ok(Self {
             pool,
-            config,
-            tls,
             place: name,
             prepares: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
@@ -136,10 +125,8 @@ impl Database {
     }
 
     /// A connection beside the pool, with what the server says on it by itself.
-    pub(super) async fn alone(
-        &self,
-    ) -> Result<(tokio_postgres::Client, tokio_postgres::Connection<Socket, Tls>), Error> {
-        self.config.connect(self.tls.clone()).await
+    pub(super) async fn alone(&self) -> Result<(Client, Wire), Error> {
+        self.pool.manager().alone().await
     }
 
     /// Prepares statements from now on: this process has sessions of its own.
@@ -173,12 +160,12 @@ impl Database {
         let mut patience = Patience::new();
         loop {
             let error = match self.pool.get().await {
-                Ok(client) => {
+                Ok(line) => {
                     if patience.has_waited() {
                         info!(place = %self.place, "the server is back");
                     }
                     let database = Arc::clone(self);
-                    return Ok(Connection { client: Some(client), database, busy: false });
+                    return Ok(Connection { line: Some(line), database, busy: false });
                 }
                 Err(PoolError::Backend(error)) => error,
                 Err(error) => return Err(self.unusable(error)),
@@ -402,19 +389,10 @@ impl Connection {
         let database = Arc::clone(&self.database);
         database.statements.fetch_add(1, Ordering::Relaxed);
         let was_busy = std::mem::replace(&mut self.busy, true);
-        let Some(client) = self.client.as_ref() else {
+        let Some(line) = self.line.as_mut() else {
             return Err(Trouble::Damaged("a connection was given back".to_owned()));
         };
-        let asking = async {
-            if database.prepares.load(Ordering::Relaxed) {
-                let types: Vec<Type> = values.iter().map(|(_, of)| of.clone()).collect();
-                let plain: Vec<&(dyn ToSql + Sync)> =
-                    values.iter().map(|(value, _)| *value).collect();
-                let statement = client.prepare_typed_cached(sql, &types).await?;
-                return client.query(&statement, &plain).await;
-            }
-            client.query_typed(sql, values).await
-        };
+        let asking = line.query(sql, values, database.prepares.load(Ordering::Relaxed));
         let answer = tokio::time::timeout(STATEMENT, asking).await.map_err(|_| Trouble::Late)?;
         // A server that is none to write to any more is not asked again.
         let is_away = answer.as_ref().is_err_and(away);
@@ -447,8 +425,8 @@ impl Connection {
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), Trouble> {
         self.database.statements.fetch_add(1, Ordering::Relaxed);
         self.busy = true;
-        if let Some(client) = self.client.as_ref() {
-            let asked = tokio::time::timeout(STATEMENT, client.batch_execute(sql)).await;
+        if let Some(line) = self.line.as_mut() {
+            let asked = tokio::time::timeout(STATEMENT, line.batch(sql)).await;
             asked.map_err(|_| Trouble::Late)??;
         }
         self.busy = false;
@@ -459,8 +437,8 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // What is in the middle of something is closed and not given to the next.
-        if let Some(client) = self.client.take().filter(|_| self.busy) {
-            drop(Object::take(client));
+        if let Some(line) = self.line.take().filter(|_| self.busy) {
+            drop(Object::take(line));
         }
     }
 }
