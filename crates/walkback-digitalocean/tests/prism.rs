@@ -140,6 +140,7 @@ async fn calls_and_answers_are_as_the_specification_says() {
         everything_by_hand(&judged()).await;
         lives_by_hand(&judged()).await;
         changes_by_hand(&judged()).await;
+        parts_by_hand(&judged()).await;
         let found = std::mem::take(&mut *verdicts.lock().unwrap());
         eprintln!("{} calls judged, {} violations", found.calls, found.violations.len());
         assert!(found.violations.is_empty(), "{}", found.violations.join("\n"));
@@ -401,6 +402,66 @@ async fn changes_by_hand(judged: &Judged) {
     let volume = json!({"name": "twice", "region": "fra1", "size_gigabytes": 1});
     made("/v2/volumes", "volume", volume.clone()).await;
     assert_eq!(refused(Method::Post, "/v2/volumes", Some(volume)).await, 409);
+}
+
+/// What is changed part by part, and what is done to all that has a tag.
+async fn parts_by_hand(judged: &Judged) {
+    let droplet = json!({
+        "name": "many", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "tags": ["many"]
+    });
+    let droplet = answer(judged, Method::Post, "/v2/droplets", droplet).await;
+    let droplet = droplet["droplet"]["id"].clone();
+    let rule = |port: &str| json!([{"protocol": "tcp", "ports": port, "sources": {"addresses": ["0.0.0.0/0"]}}]);
+    let firewall = json!({"name": "parts", "inbound_rules": rule("22")});
+    let firewall = answer(judged, Method::Post, "/v2/firewalls", firewall).await;
+    let firewall = format!("/v2/firewalls/{}", firewall["firewall"]["id"].as_str().unwrap());
+    let forward = |port: u16| json!([{"entry_protocol": "http", "entry_port": port, "target_protocol": "http", "target_port": port}]);
+    let balancer = json!({
+        "name": "parts", "region": "fra1", "droplet_ids": [], "forwarding_rules": forward(80)
+    });
+    let balancer = answer(judged, Method::Post, "/v2/load_balancers", balancer).await;
+    let balancer =
+        format!("/v2/load_balancers/{}", balancer["load_balancer"]["id"].as_str().unwrap());
+    for (path, one, is_there) in [
+        (
+            format!("{firewall}/droplets"),
+            json!({"droplet_ids": [droplet]}),
+            "/firewall/droplet_ids/0",
+        ),
+        (format!("{firewall}/tags"), json!({"tags": ["many"]}), "/firewall/tags/0"),
+        (
+            format!("{firewall}/rules"),
+            json!({"inbound_rules": rule("443")}),
+            "/firewall/inbound_rules/1",
+        ),
+        (
+            format!("{balancer}/droplets"),
+            json!({"droplet_ids": [droplet]}),
+            "/load_balancer/droplet_ids/0",
+        ),
+        (
+            format!("{balancer}/forwarding_rules"),
+            json!({"forwarding_rules": forward(8080)}),
+            "/load_balancer/forwarding_rules/1",
+        ),
+    ] {
+        let whole = path.rsplit_once('/').unwrap().0;
+        for (method, there) in [(Method::Post, true), (Method::Delete, false)] {
+            while call(judged, method, &path, Some(one.clone())).await == 403 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let now = answer(judged, Method::Get, whole, Value::Null).await;
+            assert_eq!(now.pointer(is_there).is_some(), there, "{method} {path}: {now}");
+        }
+    }
+    let first =
+        answer(judged, Method::Get, "/v2/droplets?tag_name=many&per_page=1", Value::Null).await;
+    assert_eq!(first["meta"]["total"], 1);
+    idle(judged, &format!("/v2/droplets/{droplet}")).await;
+    answer(judged, Method::Delete, "/v2/droplets?tag_name=many", Value::Null).await;
+    while call(judged, Method::Get, &format!("/v2/droplets/{droplet}"), None).await != 404 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until nothing is under way on the droplet.

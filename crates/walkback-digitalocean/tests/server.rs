@@ -160,3 +160,66 @@ async fn what_takes_how_long_can_be_said_and_a_droplet_is_in_the_range_of_its_ne
         (&json!("192.168.4.1"), &json!("255.255.255.240"))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_a_tag_is_listed_page_by_page_acted_on_and_destroyed_together() {
+    let clock = Arc::new(VirtualClock::new());
+    let client = Client::over(Simulator::new(clock.clone()).token("t"), clock.clone());
+    for (name, tag) in [("a", "many"), ("b", "many"), ("c", "other")] {
+        let droplet = json!({
+            "name": name, "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64",
+            "tags": [tag]
+        });
+        client.post::<Value>("/v2/droplets", &droplet).await.unwrap();
+    }
+    tokio::time::advance(Duration::from_mins(5)).await;
+    let page: Value = client.get("/v2/droplets?per_page=1&tag_name=many").await.unwrap();
+    let next = page["links"]["pages"]["next"].as_str().unwrap();
+    let next: Value = client.get(&next[next.find("/v2/").unwrap()..]).await.unwrap();
+    let names = [&page, &next].map(|page| page["droplets"][0]["name"].clone());
+    assert_eq!((names, &next["meta"]["total"]), ([json!("a"), json!("b")], &json!(2)));
+    let all = "/v2/droplets/actions?tag_name=many";
+    let off: Value = client.post(all, &json!({"type": "power_off"})).await.unwrap();
+    assert_eq!(off["actions"].as_array().map(Vec::len), Some(2));
+    let busy = client.post::<Value>(all, &json!({"type": "power_on"})).await.unwrap_err();
+    assert!(busy.to_string().contains("pending event"), "{busy}");
+    tokio::time::advance(Duration::from_mins(5)).await;
+    let wrong = client.post::<Value>(all, &json!({"type": "rename", "name": "d"})).await;
+    assert!(wrong.unwrap_err().to_string().contains("not for tagged droplets"));
+    assert!(client.delete("/v2/droplets?tag_name=many").await.unwrap());
+    tokio::time::advance(Duration::from_mins(5)).await;
+    let left: Vec<Value> = client.list("/v2/droplets", "droplets").await.unwrap();
+    assert_eq!(left.iter().map(|left| &left["name"]).collect::<Vec<_>>(), ["c"]);
+}
+
+#[tokio::test]
+async fn networks_do_not_overlap_and_a_load_balancer_has_a_tag_or_droplets() {
+    let clock = Arc::new(SystemClock);
+    let client = Client::over(Simulator::new(clock.clone()).token("t"), clock);
+    let refused = async |path: &str, body: Value| {
+        client.post::<Value>(path, &body).await.unwrap_err().to_string()
+    };
+    let network =
+        |name: &str, range: &str| json!({"name": name, "region": "fra1", "ip_range": range});
+    client.post::<Value>("/v2/vpcs", &network("a", "10.40.0.0/16")).await.unwrap();
+    client.post::<Value>("/v2/vpcs", &network("b", "10.41.0.0/24")).await.unwrap();
+    for (range, why) in [
+        ("10.40.7.0/24", "overlaps"),
+        ("10.41.0.0/20", "overlaps"),
+        ("203.0.113.0/24", "is invalid"),
+        ("10.42.0.0/8", "is invalid"),
+        ("10.42.0.1/24", "is invalid"),
+        ("here", "is invalid"),
+    ] {
+        let said = refused("/v2/vpcs", network("c", range)).await;
+        assert!(said.contains(why), "{range}: {said}");
+    }
+    let balancer = json!({
+        "name": "front", "region": "fra1", "tag": "web", "droplet_ids": [1],
+        "forwarding_rules": [{
+            "entry_protocol": "http", "entry_port": 80, "target_protocol": "http", "target_port": 80
+        }]
+    });
+    let said = refused("/v2/load_balancers", balancer).await;
+    assert!(said.contains("only one of tag and droplet_ids"), "{said}");
+}

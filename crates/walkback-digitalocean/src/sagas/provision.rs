@@ -11,8 +11,8 @@ use crate::steps::{CheckOrder, Ordered};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provision {
-    /// What the customer calls it: letters, digits and dashes, beginning with a letter.
-    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,30}$"))]
+    /// What the customer calls it: small letters, digits and dashes, at most 31, beginning with a letter.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,30}$"), example = &"shop")]
     pub name: String,
     /// Where, such as `fra1`.
     pub region: String,
@@ -34,17 +34,21 @@ pub struct Provision {
     pub volume_gib: u32,
     /// The domain that shall point to it.
     #[serde(default)]
-    #[schemars(regex(
-        pattern = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
-    ))]
+    #[schemars(
+        regex(pattern = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"),
+        example = &"shop.example.com"
+    )]
     pub domain: Option<String>,
     /// A key that may log in, added to the account if it is not there: `ssh-ed25519 AAAA…`.
     #[serde(default)]
-    #[schemars(regex(pattern = r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{32,}={0,2}( .*)?$"))]
+    #[schemars(
+        regex(pattern = r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{32,}={0,2}( .*)?$"),
+        example = &"ssh-ed25519 AAAA…"
+    )]
     pub ssh_public_key: Option<String>,
     /// The engine of a database that only its droplets can reach.
     #[serde(default)]
-    #[schemars(regex(pattern = r"^(pg|mysql|valkey|mongodb)$"))]
+    #[schemars(extend("enum" = ["pg", "mysql", "valkey", "mongodb", null]))]
     pub database_engine: Option<String>,
     /// The size of that.
     #[serde(default = "database_size")]

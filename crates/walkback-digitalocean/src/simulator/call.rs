@@ -13,6 +13,8 @@ pub(super) struct Call<'a> {
     /// The parts of the path behind `/v2/`.
     pub(super) at: Vec<&'a str>,
     pub(super) query: BTreeMap<String, String>,
+    /// The query as it came, without the page: each with its `&` before it.
+    filters: String,
     pub(super) body: &'a Value,
     /// Simulated milliseconds since 1970.
     pub(super) now: i64,
@@ -37,11 +39,13 @@ impl<'a> Call<'a> {
     pub(super) fn new(request: &'a Request, now: i64, settings: &Settings) -> Self {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let filters = query.split('&').filter(|pair| !pair.is_empty() && !is_of_page(pair));
         let at = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
         let lag = i64::try_from(settings.lists_lag.as_millis()).unwrap_or(i64::MAX);
         Self {
             method: request.method,
             at,
+            filters: filters.flat_map(|pair| ["&", pair]).collect(),
             query: pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect(),
             body: request.body.as_ref().unwrap_or(&NO_BODY),
             now,
@@ -69,6 +73,22 @@ impl<'a> Call<'a> {
         texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     }
 
+    /// What the call names in `member`, which must be a list.
+    pub(super) fn list(&self, member: &str) -> Result<Vec<Value>, Refusal> {
+        let list = self.body.get(member).and_then(Value::as_array).cloned();
+        list.ok_or_else(|| unprocessable(format!("{member} is required")))
+    }
+
+    /// The list `member` of a thing, with what a POST adds to it or without what a DELETE takes away.
+    pub(super) fn amended(&self, list: &Value, member: &str) -> Result<Value, Refusal> {
+        let (named, mut all) = (self.list(member)?, list.as_array().cloned().unwrap_or_default());
+        all.retain(|one| !named.contains(one));
+        if self.method == Method::Post {
+            all.extend(named);
+        }
+        Ok(Value::Array(all))
+    }
+
     /// A page of a list.
     pub(super) fn page(&self, name: &str, all: Vec<Value>) -> Value {
         let number = |name: &str, default: usize| {
@@ -81,7 +101,9 @@ impl<'a> Call<'a> {
         let of_page = all.into_iter().skip((page - 1) * per_page).take(per_page);
         let path = self.at.join("/");
         let link = |page: usize| {
-            json!(format!("https://api.digitalocean.com/v2/{path}?page={page}&per_page={per_page}"))
+            let at =
+                format!("https://api.digitalocean.com/v2/{path}?page={page}&per_page={per_page}");
+            json!(format!("{at}{}", self.filters))
         };
         let mut links = Map::new();
         if page < pages {
@@ -93,6 +115,10 @@ impl<'a> Call<'a> {
         let links = if links.is_empty() { json!({}) } else { json!({ "pages": links }) };
         json!({name: of_page.collect::<Vec<_>>(), "links": links, "meta": {"total": total}})
     }
+}
+
+fn is_of_page(pair: &str) -> bool {
+    ["page=", "per_page="].into_iter().any(|name| pair.starts_with(name))
 }
 
 fn decode(text: &str) -> String {

@@ -29,17 +29,16 @@ pub(super) fn answer(
         }
         (Method::Post, []) => create(world, call, settings),
         (Method::Get, [id]) => Ok((200, json!({"droplet": public(world.must("droplets", id)?)}))),
+        (Method::Delete, []) => {
+            for id in tagged(world, call)? {
+                destroy(world, call, &id);
+            }
+            Ok((204, Value::Null))
+        }
         (Method::Delete, [id]) => {
             world.must("droplets", id)?;
             world.must_be_idle(id)?;
-            let effect = Effect::Nothing;
-            world.act(call, ("destroy", "droplet", id), Takes::DropletGone, &mut 0, effect);
-            world.change("droplets", id, |droplet| droplet["locked"] = json!(true));
-            world.later(
-                call,
-                Takes::DropletGone,
-                Due::Gone("droplets".to_owned(), (*id).to_owned()),
-            );
+            destroy(world, call, id);
             Ok((204, Value::Null))
         }
         (Method::Get, [id, "actions"]) => {
@@ -59,9 +58,37 @@ pub(super) fn answer(
             world.must("droplets", id)?;
             Ok((200, associated(world, id)))
         }
+        (Method::Post, ["actions"]) => {
+            let kind = call.text("type")?;
+            if matches!(kind, "rename" | "resize" | "rebuild" | "reboot") {
+                return Err(unprocessable(format!("type `{kind}` is not for tagged droplets")));
+            }
+            let droplets = tagged(world, call)?.into_iter();
+            let acted: Result<Vec<_>, _> =
+                droplets.map(|id| act(world, call, &id, settings)).collect();
+            let actions: Vec<Value> =
+                acted?.into_iter().map(|(_, mut body)| body["action"].take()).collect();
+            Ok((201, json!({ "actions": actions })))
+        }
         (Method::Post, [id, "actions"]) => act(world, call, id, settings),
         _ => Err(not_found()),
     }
+}
+
+/// The droplets with the tag that the call names; all of them are idle.
+fn tagged(world: &World, call: &Call<'_>) -> Result<Vec<String>, Refusal> {
+    let tag = call.query.get("tag_name").ok_or_else(|| unprocessable("tag_name is required"))?;
+    world.must("tags", tag)?;
+    let droplets = world.all("droplets").filter(|(_, droplet)| tags::carries(droplet, tag));
+    let droplets: Vec<String> = droplets.map(|(id, _)| id.clone()).collect();
+    droplets.iter().try_for_each(|id| world.must_be_idle(id))?;
+    Ok(droplets)
+}
+
+fn destroy(world: &mut World, call: &Call<'_>, id: &str) {
+    world.act(call, ("destroy", "droplet", id), Takes::DropletGone, &mut 0, Effect::Nothing);
+    world.change("droplets", id, |droplet| droplet["locked"] = json!(true));
+    world.later(call, Takes::DropletGone, Due::Gone("droplets".to_owned(), id.to_owned()));
 }
 
 fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {

@@ -25,7 +25,49 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
             world.remove("firewalls", id).ok_or_else(not_found)?;
             Ok((204, Value::Null))
         }
+        (Method::Post | Method::Delete, [id, part @ ("droplets" | "tags" | "rules")]) => {
+            amend(world, call, id, part)?;
+            Ok((204, Value::Null))
+        }
         _ => Err(not_found()),
+    }
+}
+
+/// Adds to a part of the firewall, or takes from it.
+fn amend(world: &mut World, call: &Call<'_>, id: &str, part: &str) -> Result<(), Refusal> {
+    let mut firewall = world.must("firewalls", id)?.clone();
+    let members: &[&str] = match part {
+        "droplets" => &["droplet_ids"],
+        "tags" => &["tags"],
+        _ => &["inbound_rules", "outbound_rules"],
+    };
+    let named: Vec<&&str> =
+        members.iter().filter(|member| call.body.get(**member).is_some()).collect();
+    if named.is_empty() {
+        return Err(unprocessable(format!("{} is required", members.join(" or "))));
+    }
+    for member in named {
+        firewall[*member] = call.amended(&firewall[*member], member)?;
+    }
+    known_tags(world, &firewall)?;
+    has_rules(&firewall)?;
+    set(world, call, id, firewall);
+    Ok(())
+}
+
+fn has_rules(firewall: &Value) -> Result<(), Refusal> {
+    let none = |rules: &str| firewall[rules].as_array().is_none_or(Vec::is_empty);
+    if none("inbound_rules") && none("outbound_rules") {
+        return Err(unprocessable("firewall must have at least one rule"));
+    }
+    Ok(())
+}
+
+fn known_tags(world: &World, firewall: &Value) -> Result<(), Refusal> {
+    let mut tags = firewall["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    match tags.find(|tag| world.get("tags", tag).is_none()) {
+        Some(tag) => Err(unprocessable(format!("tag {tag} does not exist"))),
+        None => Ok(()),
     }
 }
 
@@ -36,23 +78,17 @@ fn document(world: &World, call: &Call<'_>, own: Option<&str>) -> Result<Value, 
     if others.into_iter().any(|(_, other)| other["name"] == name) {
         return Err(conflict("duplicate name"));
     }
-    let list = |name: &str| call.body.get(name).filter(|list| list.is_array()).cloned();
-    let (inbound, outbound) = (list("inbound_rules"), list("outbound_rules"));
-    let empty =
-        |list: &Option<Value>| list.as_ref().and_then(Value::as_array).is_none_or(Vec::is_empty);
-    if empty(&inbound) && empty(&outbound) {
-        return Err(unprocessable("firewall must have at least one rule"));
-    }
-    let tags = call.texts("tags");
-    if let Some(tag) = tags.iter().find(|tag| world.get("tags", tag).is_none()) {
-        return Err(unprocessable(format!("tag {tag} does not exist")));
-    }
-    Ok(json!({
-        "name": name, "tags": tags,
-        "droplet_ids": list("droplet_ids").unwrap_or_else(|| json!([])),
-        "inbound_rules": inbound.unwrap_or_else(|| json!([])),
-        "outbound_rules": outbound.unwrap_or_else(|| json!([])),
-    }))
+    let list = |name: &str| {
+        let list = call.body.get(name).filter(|list| list.is_array());
+        list.cloned().unwrap_or_else(|| json!([]))
+    };
+    let firewall = json!({
+        "name": name, "tags": call.texts("tags"), "droplet_ids": list("droplet_ids"),
+        "inbound_rules": list("inbound_rules"), "outbound_rules": list("outbound_rules"),
+    });
+    has_rules(&firewall)?;
+    known_tags(world, &firewall)?;
+    Ok(firewall)
 }
 
 fn set(world: &mut World, call: &Call<'_>, id: &str, mut firewall: Value) -> Value {

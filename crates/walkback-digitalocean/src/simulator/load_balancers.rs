@@ -47,21 +47,26 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
         }
         (Method::Get, [id]) => Ok((200, one(world, id)?)),
         (Method::Put, [id]) => {
-            let before = world.must("load_balancers", id)?;
-            if before["status"] == "new" || before["_busy"] == true {
-                let message = "Load Balancer can't be updated while it processes previous actions";
-                return Err(Refusal::new(403, message));
-            }
+            must_be_idle(world, id)?;
             let document = document(world, call, Some(id))?;
-            world.change("load_balancers", id, |balancer| {
-                for (name, value) in document.as_object().into_iter().flatten() {
-                    balancer[name] = value.clone();
-                }
-                balancer["_busy"] = json!(true);
-            });
-            let idle = json!({"_busy": false});
-            world.becomes(call, Takes::LoadBalancerChange, "load_balancers", id, idle);
+            set(world, call, id, &document);
             Ok((200, one(world, id)?))
+        }
+        (Method::Post | Method::Delete, [id, part @ ("droplets" | "forwarding_rules")]) => {
+            let before = must_be_idle(world, id)?;
+            let member = if *part == "droplets" { "droplet_ids" } else { part };
+            let changed = json!({ member: call.amended(&before[member], member)? });
+            let tagged = before["tag"].as_str().is_some_and(|tag| !tag.is_empty());
+            if tagged && *part == "droplets" {
+                return Err(unprocessable(
+                    "droplets cannot be added to a load balancer with a tag",
+                ));
+            }
+            if changed["forwarding_rules"] == json!([]) {
+                return Err(unprocessable("forwarding_rules must have at least one rule"));
+            }
+            set(world, call, id, &changed);
+            Ok((204, Value::Null))
         }
         (Method::Delete, [id]) => {
             world.must("load_balancers", id)?;
@@ -70,6 +75,27 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
         }
         _ => Err(not_found()),
     }
+}
+
+fn must_be_idle<'a>(world: &'a World, id: &str) -> Result<&'a Value, Refusal> {
+    let balancer = world.must("load_balancers", id)?;
+    if balancer["status"] == "new" || balancer["_busy"] == true {
+        let message = "Load Balancer can't be updated while it processes previous actions";
+        return Err(Refusal::new(403, message));
+    }
+    Ok(balancer)
+}
+
+/// Sets these members, and is busy with it for a while.
+fn set(world: &mut World, call: &Call<'_>, id: &str, members: &Value) {
+    world.change("load_balancers", id, |balancer| {
+        for (name, value) in members.as_object().into_iter().flatten() {
+            balancer[name] = value.clone();
+        }
+        balancer["_busy"] = json!(true);
+    });
+    let idle = json!({"_busy": false});
+    world.becomes(call, Takes::LoadBalancerChange, "load_balancers", id, idle);
 }
 
 /// The whole document that the call sets; what it leaves out is reset.
@@ -99,6 +125,9 @@ fn document(world: &mut World, call: &Call<'_>, own: Option<&str>) -> Result<Val
             let found = found.filter(|found| found["state"] == "verified");
             found.ok_or_else(|| unprocessable("certificate is not found or not verified"))?;
         }
+    }
+    if document["tag"] != "" && document["droplet_ids"] != json!([]) {
+        return Err(unprocessable("only one of tag and droplet_ids may be given"));
     }
     document["name"] = json!(name);
     document["region"] = catalogue::region(region);

@@ -1,5 +1,7 @@
 //! Private networks.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use crate::client::Method;
@@ -50,19 +52,70 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     }
     // As the API does: the first of a region is its default, and that stays.
     default_of(world, region, call.now);
-    let number = world.number();
-    let range = call.body["ip_range"].as_str().map_or_else(|| range(number), str::to_owned);
-    if world.all("vpcs").any(|(_, vpc)| vpc["ip_range"] == json!(range)) {
-        let message = "ip_range overlaps with another VPC network in your account";
-        return Err(unprocessable(message));
-    }
+    let range = match call.body["ip_range"].as_str() {
+        None => free_range(world),
+        Some(asked) => {
+            let range = Range::parse(asked).ok_or_else(|| unprocessable("ip_range is invalid"))?;
+            if !range.is_free(world) {
+                let message = "ip_range overlaps with another VPC network in your account";
+                return Err(unprocessable(message));
+            }
+            asked.to_owned()
+        }
+    };
     let description = call.body["description"].as_str().unwrap_or_default();
     let made = put(world, (name, region, description), &range, false, call.now);
     Ok((201, json!({ "vpc": public(&made) })))
 }
 
-fn range(number: u64) -> String {
-    format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16)
+/// The addresses of a network.
+#[derive(Clone, Copy)]
+struct Range {
+    first: u32,
+    bits: u32,
+}
+
+impl Range {
+    /// Private addresses, a `/28` at least and a `/16` at most.
+    fn parse(text: &str) -> Option<Self> {
+        let (first, bits) = text.split_once('/')?;
+        let (first, bits): (Ipv4Addr, u32) = (first.parse().ok()?, bits.parse().ok()?);
+        let range = Self { first: first.to_bits(), bits };
+        let fits = first.is_private() && (16..=28).contains(&bits);
+        (fits && range.first & !range.mask() == 0).then_some(range)
+    }
+
+    fn mask(self) -> u32 {
+        u32::MAX << (32 - self.bits)
+    }
+
+    /// Whether no network has any of these addresses.
+    fn is_free(self, world: &World) -> bool {
+        let overlaps = |other: Self| (self.first ^ other.first) & self.mask() & other.mask() == 0;
+        let all = world.all("vpcs").filter_map(|(_, vpc)| vpc["ip_range"].as_str());
+        !all.filter_map(Self::parse).any(overlaps)
+    }
+}
+
+/// How many ranges of the usual size there are: more networks share them.
+const RANGES: usize = 4_000;
+
+/// The next range of the usual size that no network has yet.
+fn free_range(world: &mut World) -> String {
+    let next = |world: &mut World| {
+        let number = world.number();
+        format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16)
+    };
+    let is_free =
+        |range: &str, world: &World| Range::parse(range).is_some_and(|r| r.is_free(world));
+    let mut range = next(world);
+    for _ in 1..RANGES {
+        if is_free(&range, world) {
+            break;
+        }
+        range = next(world);
+    }
+    range
 }
 
 /// The default network of a region, made with the first thing that needs one.
@@ -71,8 +124,8 @@ pub(super) fn default_of(world: &mut World, region: &str, now: i64) -> String {
     if let Some((id, _)) = world.all("vpcs").find(|(_, vpc)| is_it(vpc)) {
         return id.clone();
     }
-    let (name, number) = (format!("default-{region}"), world.number());
-    let made = put(world, (&name, region, ""), &range(number), true, now);
+    let (name, range) = (format!("default-{region}"), free_range(world));
+    let made = put(world, (&name, region, ""), &range, true, now);
     made["id"].as_str().unwrap_or_default().to_owned()
 }
 

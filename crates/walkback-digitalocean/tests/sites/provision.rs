@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use walkback::Status;
 use walkback::describe::SagaView;
 use walkback::engine::Operation;
+use walkback::{Order, Status};
 use walkback_digitalocean::simulator::{Settings, Takes};
 
 use crate::stage::Stage;
@@ -220,4 +220,24 @@ async fn what_is_wanted_of_a_thing_is_what_was_ordered() {
     assert_eq!(spec("database")["database_engine"], "pg");
     let balancer = &stage.cloud.things()["load_balancers"][0]["ip"];
     assert_eq!(&spec("domain_record")["data"], balancer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_order_is_answered_with_what_it_should_be_like() {
+    let stage = Stage::new();
+    let order = json!({
+        "name": "My Shop", "region": "fra1", "size": "s-1vcpu-1gb", "domain": "http://shop",
+        "database_engine": "oracle"
+    });
+    let order = Order::kind("provision").input(order.to_string());
+    let said = stage.engine.start_saga(order).await.unwrap_err().to_string();
+    for told in [
+        "`name` is not of the form of `shop` (What the customer calls it: small letters,",
+        "`domain` is not of the form of `shop.example.com`",
+        "`database_engine` is none of `pg`, `mysql`, `valkey`, `mongodb`",
+    ] {
+        assert!(said.contains(told), "expected {told} in {said}");
+    }
+    assert!(!said.contains("a-z") && !said.contains("null"), "{said}");
+    assert!(is_bare(&stage));
 }

@@ -46,6 +46,14 @@ impl Form {
         violations
     }
 
+    /// An example of what is expected, and what the form says about it.
+    fn example(&self, error: &ValidationError<'_>) -> Option<(&str, &str)> {
+        let path = error.schema_path().as_str();
+        let schema = self.schema.pointer(path.rsplit_once('/')?.0)?;
+        let about = schema["description"].as_str()?;
+        Some((schema["examples"][0].as_str()?, about.trim_end_matches('.')))
+    }
+
     fn in_words(&self, error: &ValidationError<'_>) -> Vec<Violation> {
         let at =
             error.instance_path().segments().fold(String::new(), |at, segment| match segment {
@@ -83,11 +91,16 @@ impl Form {
                 format!("is {}: expected {types}", crate::recipe::kind_of(error.instance()))
             }
             ValidationErrorKind::Enum { options } => {
-                let options = options.as_array().into_iter().flatten().map(|o| format!("`{o}`"));
+                let options = options.as_array().into_iter().flatten();
+                let options = options.filter(|option| !option.is_null()).map(|o| format!("`{o}`"));
                 format!("is none of {}", options.collect::<Vec<_>>().join(", ").replace('"', ""))
             }
             ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
                 "has none of the forms it may have".to_owned()
+            }
+            ValidationErrorKind::Pattern { .. } if self.example(error).is_some() => {
+                let (example, about) = self.example(error).unwrap_or_default();
+                format!("is not of the form of `{example}` ({about})")
             }
             _ => error.masked_with("it").to_string().trim_start_matches("it ").to_owned(),
         };
