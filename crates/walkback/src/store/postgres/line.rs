@@ -52,7 +52,10 @@ impl Manager for Lines {
     }
 
     async fn recycle(&self, line: &mut Line, _: &Metrics) -> RecycleResult<Error> {
-        line.driven.look().map_err(RecycleError::Backend)
+        if line.driven.is_open() {
+            return Ok(());
+        }
+        Err(RecycleError::message("the server has ended it"))
     }
 }
 
@@ -140,15 +143,18 @@ impl Driven {
         .await
     }
 
-    /// Takes in what the server said while nobody asked: whether it has ended the connection.
-    fn look(&mut self) -> Result<(), Error> {
+    /// Takes in what the server said while nobody asked: whether it has not ended the connection.
+    fn is_open(&mut self) -> bool {
         let waker = Waker::from(Arc::clone(&self.relay));
         let mut context = Context::from_waker(&waker);
         self.relay.begin();
-        while let Poll::Ready(Some(message)) = self.wire.poll_message(&mut context) {
-            tell(&message?);
+        loop {
+            match self.wire.poll_message(&mut context) {
+                Poll::Ready(Some(Ok(message))) => tell(&message),
+                Poll::Ready(_) => return false,
+                Poll::Pending => return true,
+            }
         }
-        Ok(())
     }
 }
 
