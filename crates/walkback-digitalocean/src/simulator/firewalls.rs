@@ -41,15 +41,17 @@ fn amend(world: &mut World, call: &Call<'_>, id: &str, part: &str) -> Result<(),
         "tags" => &["tags"],
         _ => &["inbound_rules", "outbound_rules"],
     };
-    let named: Vec<&&str> =
-        members.iter().filter(|member| call.body.get(**member).is_some()).collect();
+    let is_named = |member: &&&str| !call.body[**member].is_null();
+    let named: Vec<&&str> = members.iter().filter(is_named).collect();
     if named.is_empty() {
         return Err(unprocessable(format!("{} is required", members.join(" or "))));
     }
     for member in named {
         firewall[*member] = call.amended(&firewall[*member], member)?;
     }
-    known_tags(world, &firewall)?;
+    if call.method == Method::Post {
+        known_tags(world, &call.texts("tags"))?;
+    }
     has_rules(&firewall)?;
     set(world, call, id, firewall);
     Ok(())
@@ -63,9 +65,8 @@ fn has_rules(firewall: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn known_tags(world: &World, firewall: &Value) -> Result<(), Refusal> {
-    let mut tags = firewall["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    match tags.find(|tag| world.get("tags", tag).is_none()) {
+fn known_tags(world: &World, tags: &[String]) -> Result<(), Refusal> {
+    match tags.iter().find(|tag| world.get("tags", tag).is_none()) {
         Some(tag) => Err(unprocessable(format!("tag {tag} does not exist"))),
         None => Ok(()),
     }
@@ -87,16 +88,23 @@ fn document(world: &World, call: &Call<'_>, own: Option<&str>) -> Result<Value, 
         "inbound_rules": list("inbound_rules"), "outbound_rules": list("outbound_rules"),
     });
     has_rules(&firewall)?;
-    known_tags(world, &firewall)?;
+    known_tags(world, &call.texts("tags"))?;
     Ok(firewall)
 }
 
 fn set(world: &mut World, call: &Call<'_>, id: &str, mut firewall: Value) -> Value {
     firewall["id"] = json!(id);
     firewall["status"] = json!("waiting");
-    firewall["created_at"] = json!(moment(call.now));
     firewall["pending_changes"] = json!([]);
-    world.put("firewalls", id, firewall.clone(), call.now);
+    if let Some(before) = world.get("firewalls", id) {
+        for kept in ["created_at", "_born"] {
+            firewall[kept] = before[kept].clone();
+        }
+        world.change("firewalls", id, |known| known.clone_from(&firewall));
+    } else {
+        firewall["created_at"] = json!(moment(call.now));
+        world.put("firewalls", id, firewall.clone(), call.now);
+    }
     world.later(call, Takes::Firewall, Due::Firewall(id.to_owned()));
     json!({ "firewall": public(&firewall) })
 }

@@ -62,8 +62,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
                     "droplets cannot be added to a load balancer with a tag",
                 ));
             }
-            if changed["forwarding_rules"] == json!([]) {
-                return Err(unprocessable("forwarding_rules must have at least one rule"));
+            if *part != "droplets" {
+                check_rules(world, &changed["forwarding_rules"])?;
             }
             set(world, call, id, &changed);
             Ok((204, Value::Null))
@@ -98,6 +98,20 @@ fn set(world: &mut World, call: &Call<'_>, id: &str, members: &Value) {
     world.becomes(call, Takes::LoadBalancerChange, "load_balancers", id, idle);
 }
 
+/// There is one at least, and certificates that they name are verified.
+fn check_rules(world: &World, rules: &Value) -> Result<(), Refusal> {
+    let rules = rules.as_array().filter(|rules| !rules.is_empty());
+    let none = || unprocessable("forwarding_rules must have at least one rule");
+    for rule in rules.ok_or_else(none)? {
+        if let Some(id) = rule["certificate_id"].as_str().filter(|id| !id.is_empty()) {
+            let found = world.get("certificates", id);
+            let found = found.filter(|found| found["state"] == "verified");
+            found.ok_or_else(|| unprocessable("certificate is not found or not verified"))?;
+        }
+    }
+    Ok(())
+}
+
 /// The whole document that the call sets; what it leaves out is reset.
 fn document(world: &mut World, call: &Call<'_>, own: Option<&str>) -> Result<Value, Refusal> {
     let (name, region) = (call.text("name")?, call.text("region")?);
@@ -114,19 +128,10 @@ fn document(world: &mut World, call: &Call<'_>, own: Option<&str>) -> Result<Val
             document[member] = value.clone();
         }
     }
-    let rules = document["forwarding_rules"].as_array().cloned().unwrap_or_default();
-    if rules.is_empty() {
-        return Err(unprocessable("forwarding_rules must have at least one rule"));
-    }
-    for rule in &mut document["forwarding_rules"].as_array_mut().into_iter().flatten() {
-        let certificate = rule["certificate_id"].as_str().filter(|id| !id.is_empty());
-        if let Some(id) = certificate {
-            let found = world.get("certificates", id);
-            let found = found.filter(|found| found["state"] == "verified");
-            found.ok_or_else(|| unprocessable("certificate is not found or not verified"))?;
-        }
-    }
-    if document["tag"] != "" && document["droplet_ids"] != json!([]) {
+    check_rules(world, &document["forwarding_rules"])?;
+    let has_tag = document["tag"].as_str().is_some_and(|tag| !tag.is_empty());
+    let has_droplets = document["droplet_ids"].as_array().is_some_and(|ids| !ids.is_empty());
+    if has_tag && has_droplets {
         return Err(unprocessable("only one of tag and droplet_ids may be given"));
     }
     document["name"] = json!(name);

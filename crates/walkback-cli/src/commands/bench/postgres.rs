@@ -43,7 +43,9 @@ pub(super) struct Report {
     /// W1 in tables that hold so many finished runs, and in turns with it in new ones.
     pub(super) finished: usize,
     pub(super) w1_loaded: Measured,
+    /// The first by the second: of each turn, and the median of these.
     pub(super) w1_loaded_of_new: f64,
+    pub(super) w1_loaded_of_new_all: Vec<f64>,
     /// Finished runs that `prune` removes while nothing else happens, and how many for each that W1 makes.
     pub(super) pruned_per_second: f64,
     pub(super) pruned_of_w1: f64,
@@ -52,12 +54,25 @@ pub(super) struct Report {
     pub(super) processes: [f64; 2],
     pub(super) processes_all: [Vec<f64>; 2],
     pub(super) four_of_one_process: f64,
+    pub(super) four_of_one_process_all: Vec<f64>,
     pub(super) verify: Verified,
     pub(super) memory: memory::Awaiting,
 }
 
 fn failed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Store, why.to_string())
+}
+
+/// What was measured in turns, the first by the second: the machine drifts, and both with it.
+fn turn_by_turn(
+    first: impl IntoIterator<Item = f64>,
+    second: impl IntoIterator<Item = f64>,
+) -> Vec<f64> {
+    first.into_iter().zip(second).map(|(first, second)| first / second).collect()
+}
+
+fn median_of(figures: &[f64]) -> f64 {
+    median(figures.to_vec(), |figure| *figure).unwrap_or_default()
 }
 
 /// A server, and pgbench on it.
@@ -118,22 +133,23 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         last = Some(store);
     }
     let (w3, one_row_commit_ms, w3_of_commits_all) = one_at_a_time(&ground, args).await?;
-    let Beside { loaded: w1_loaded, new: w1_new, pruned_per_second } =
-        beside_finished(&ground, args).await?;
+    let Beside { loaded, new, pruned_per_second } = beside_finished(&ground, args).await?;
+    let rate = |measured: &Measured| measured.sagas_per_second;
+    let w1_loaded_of_new_all = turn_by_turn(loaded.iter().map(rate), new.iter().map(rate));
     let (mut one, mut four) = (Vec::new(), Vec::new());
     for _ in 0..args.repeat.max(1) {
         one.push(worker_processes(&ground, args, 1).await?);
         four.push(worker_processes(&ground, args, 4).await?);
     }
+    let four_of_one_process_all = turn_by_turn(four.iter().copied(), one.iter().copied());
     let processes_all = [one, four];
-    let processes =
-        processes_all.clone().map(|rates| median(rates, |rate| *rate).unwrap_or_default());
     let verify = match last {
         Some(Under::Postgres(store)) => verify_store(&store).await?,
         _ => return Err(failed("nothing was measured")),
     };
     let (w1, w2) = (middle(w1), middle(w2));
-    let pgbench_per_second = median(rates.clone(), |rate| *rate).unwrap_or_default();
+    let w1_loaded = middle(loaded);
+    let pgbench_per_second = median_of(&rates);
     let report = Report {
         server: said.trim().to_owned(),
         concurrency: args.concurrency,
@@ -143,16 +159,18 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
         w1,
         w2,
         one_row_commit_ms,
-        w3_of_commits: median(w3_of_commits_all.clone(), |times| *times).unwrap_or_default(),
+        w3_of_commits: median_of(&w3_of_commits_all),
         w3_of_commits_all,
         w3,
         finished: args.finished,
         pruned_per_second,
-        pruned_of_w1: pruned_per_second / w1_new.sagas_per_second,
-        w1_loaded_of_new: w1_loaded.sagas_per_second / w1_new.sagas_per_second,
+        pruned_of_w1: pruned_per_second / middle(new).sagas_per_second,
+        w1_loaded_of_new: median_of(&w1_loaded_of_new_all),
+        w1_loaded_of_new_all,
         w1_loaded,
-        four_of_one_process: processes[1] / processes[0],
-        processes,
+        four_of_one_process: median_of(&four_of_one_process_all),
+        four_of_one_process_all,
+        processes: [median_of(&processes_all[0]), median_of(&processes_all[1])],
         processes_all,
         verify,
         memory,
@@ -167,8 +185,8 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
 
 /// What finished runs cost, and how fast they can be removed.
 struct Beside {
-    loaded: Measured,
-    new: Measured,
+    loaded: Vec<Measured>,
+    new: Vec<Measured>,
     pruned_per_second: f64,
 }
 
@@ -184,7 +202,7 @@ async fn beside_finished(ground: &Ground, args: &BenchArgs) -> Result<Beside, Fa
     }
     let pruned_per_second = prune(full.engine(), args.sagas).await?;
     full.close().await?;
-    Ok(Beside { loaded: middle(loaded), new: middle(new), pruned_per_second })
+    Ok(Beside { loaded, new, pruned_per_second })
 }
 
 /// Removes so many finished runs; answers how many went a second.
@@ -259,11 +277,10 @@ async fn one_at_a_time(
         w3.push(load.latency().await?);
     }
     load.close().await?;
-    let turns = w3.iter().zip(&commits);
-    let times: Vec<f64> =
-        turns.map(|(w3, commit)| w3.p50_ms / (w3.commits_per_saga * commit)).collect();
+    let each = w3.iter().map(|w3| w3.p50_ms / w3.commits_per_saga);
+    let times = turn_by_turn(each, commits.iter().copied());
     let w3 = median(w3, |of| of.p50_ms).ok_or_else(|| failed("nothing was measured"))?;
-    Ok((w3, median(commits, |mean| *mean).unwrap_or_default(), times))
+    Ok((w3, median_of(&commits), times))
 }
 
 /// How long it takes on average to insert one row and to commit it.

@@ -78,16 +78,21 @@ pub(super) fn server_lines(report: &postgres::Report) -> Vec<String> {
             rounded(&report.w3_of_commits_all, 2)
         ),
         throughput(&format!("W1  beside {} finished", report.finished), &report.w1_loaded),
-        format!("    of that in new tables       {:>9.2} times", report.w1_loaded_of_new),
+        format!(
+            "    of that in new tables       {:>9.2} times    median of {}",
+            report.w1_loaded_of_new,
+            rounded(&report.w1_loaded_of_new_all, 2)
+        ),
         format!(
             "prune                           {:>9.0} sagas/s  {:.2} for each that W1 makes",
             report.pruned_per_second, report.pruned_of_w1
         ),
         format!(
-            "one worker process, and four    {:>9.0} and {:.0} sagas/s, {:.0} %",
+            "one worker process, and four    {:>9.0} and {:.0} sagas/s, {:.2} times: median of {}",
             report.processes[0],
             report.processes[1],
-            report.four_of_one_process * 100.0
+            report.four_of_one_process,
+            rounded(&report.four_of_one_process_all, 2)
         ),
         format!(
             "    medians of {}; {}",

@@ -362,6 +362,8 @@ fn away(error: &Error) -> bool {
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::TOO_MANY_CONNECTIONS,
         SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::IDLE_SESSION_TIMEOUT,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     ];
     // Of class 08 is also what a pooler says of a server that it has lost.
     codes.contains(said.code()) || said.code().code().starts_with("08")

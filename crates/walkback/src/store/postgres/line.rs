@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use tokio::task::coop::unconstrained;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, Row, Socket, Statement};
@@ -52,10 +53,9 @@ impl Manager for Lines {
     }
 
     async fn recycle(&self, line: &mut Line, _: &Metrics) -> RecycleResult<Error> {
-        if line.driven.is_open() {
-            return Ok(());
-        }
-        Err(RecycleError::message("the server has ended it"))
+        // Whether there is something to read may not depend on how much this task has read before.
+        let open = unconstrained(async { !line.client.is_closed() && line.driven.is_open() });
+        if open.await { Ok(()) } else { Err(RecycleError::message("the server has ended it")) }
     }
 }
 
