@@ -23,7 +23,7 @@ pub(crate) fn of_row(row: &Row, saga: &SagaView) -> String {
     line.trim_end().to_owned()
 }
 
-/// Not more than a line of a log has room for: `show` has all of it.
+/// So many letters at most, the last a sign that there are more: `show` has all of it.
 fn cut_to(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         return text.to_owned();

@@ -13,8 +13,8 @@ pub(super) struct Call<'a> {
     /// The parts of the path behind `/v2/`.
     pub(super) at: Vec<&'a str>,
     pub(super) query: BTreeMap<String, String>,
-    /// The query as it came, without the page: each with its `&` before it.
-    filters: String,
+    /// The query as it came.
+    asked: &'a str,
     pub(super) body: &'a Value,
     /// Simulated milliseconds since 1970.
     pub(super) now: i64,
@@ -39,13 +39,12 @@ impl<'a> Call<'a> {
     pub(super) fn new(request: &'a Request, now: i64, settings: &Settings) -> Self {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let filters = query.split('&').filter(|pair| !pair.is_empty() && !is_of_page(pair));
         let at = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
         let lag = i64::try_from(settings.lists_lag.as_millis()).unwrap_or(i64::MAX);
         Self {
             method: request.method,
             at,
-            filters: filters.flat_map(|pair| ["&", pair]).collect(),
+            asked: query,
             query: pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect(),
             body: request.body.as_ref().unwrap_or(&NO_BODY),
             now,
@@ -100,10 +99,12 @@ impl<'a> Call<'a> {
         let pages = total.div_ceil(per_page).max(1);
         let of_page = all.into_iter().skip((page - 1) * per_page).take(per_page);
         let path = self.at.join("/");
+        let filters = self.asked.split('&').filter(|pair| !pair.is_empty() && !is_of_page(pair));
+        let filters: String = filters.flat_map(|pair| ["&", pair]).collect();
         let link = |page: usize| {
             let at =
                 format!("https://api.digitalocean.com/v2/{path}?page={page}&per_page={per_page}");
-            json!(format!("{at}{}", self.filters))
+            json!(format!("{at}{}", filters))
         };
         let mut links = Map::new();
         if page < pages {

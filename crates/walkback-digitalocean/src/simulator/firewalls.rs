@@ -79,10 +79,7 @@ fn document(world: &World, call: &Call<'_>, own: Option<&str>) -> Result<Value, 
     if others.into_iter().any(|(_, other)| other["name"] == name) {
         return Err(conflict("duplicate name"));
     }
-    let list = |name: &str| {
-        let list = call.body.get(name).filter(|list| list.is_array());
-        list.cloned().unwrap_or_else(|| json!([]))
-    };
+    let list = |name: &str| call.list(name).unwrap_or_default();
     let firewall = json!({
         "name": name, "tags": call.texts("tags"), "droplet_ids": list("droplet_ids"),
         "inbound_rules": list("inbound_rules"), "outbound_rules": list("outbound_rules"),

@@ -56,14 +56,11 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
             let before = must_be_idle(world, id)?;
             let member = if *part == "droplets" { "droplet_ids" } else { part };
             let changed = json!({ member: call.amended(&before[member], member)? });
-            let tagged = before["tag"].as_str().is_some_and(|tag| !tag.is_empty());
-            if tagged && *part == "droplets" {
-                return Err(unprocessable(
-                    "droplets cannot be added to a load balancer with a tag",
-                ));
-            }
             if *part != "droplets" {
-                check_rules(world, &changed["forwarding_rules"])?;
+                check_rules(world, &changed[member])?;
+            } else if has_tag(before) {
+                let message = "droplets cannot be added to a load balancer with a tag";
+                return Err(unprocessable(message));
             }
             set(world, call, id, &changed);
             Ok((204, Value::Null))
@@ -84,6 +81,10 @@ fn must_be_idle<'a>(world: &'a World, id: &str) -> Result<&'a Value, Refusal> {
         return Err(Refusal::new(403, message));
     }
     Ok(balancer)
+}
+
+fn has_tag(balancer: &Value) -> bool {
+    balancer["tag"].as_str().is_some_and(|tag| !tag.is_empty())
 }
 
 /// Sets these members, and is busy with it for a while.
@@ -129,9 +130,8 @@ fn document(world: &mut World, call: &Call<'_>, own: Option<&str>) -> Result<Val
         }
     }
     check_rules(world, &document["forwarding_rules"])?;
-    let has_tag = document["tag"].as_str().is_some_and(|tag| !tag.is_empty());
     let has_droplets = document["droplet_ids"].as_array().is_some_and(|ids| !ids.is_empty());
-    if has_tag && has_droplets {
+    if has_tag(&document) && has_droplets {
         return Err(unprocessable("only one of tag and droplet_ids may be given"));
     }
     document["name"] = json!(name);

@@ -102,18 +102,13 @@ const RANGES: usize = 4_000;
 
 /// The next range of the usual size that no network has yet.
 fn free_range(world: &mut World) -> String {
-    let next = |world: &mut World| {
+    let mut range = String::new();
+    for _ in 0..RANGES {
         let number = world.number();
-        format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16)
-    };
-    let is_free =
-        |range: &str, world: &World| Range::parse(range).is_some_and(|r| r.is_free(world));
-    let mut range = next(world);
-    for _ in 1..RANGES {
-        if is_free(&range, world) {
+        range = format!("10.{}.{}.0/20", number / 16 % 250, number % 16 * 16);
+        if Range::parse(&range).is_some_and(|range| range.is_free(world)) {
             break;
         }
-        range = next(world);
     }
     range
 }

@@ -46,12 +46,13 @@ impl Form {
         violations
     }
 
-    /// An example of what is expected, and what the form says about it.
-    fn example(&self, error: &ValidationError<'_>) -> Option<(&str, &str)> {
+    /// A text of another form than expected, told by an example where the form has one.
+    fn unlike_example(&self, error: &ValidationError<'_>) -> Option<String> {
+        let ValidationErrorKind::Pattern { .. } = error.kind() else { return None };
         let path = error.schema_path().as_str();
         let schema = self.schema.pointer(path.rsplit_once('/')?.0)?;
-        let about = schema["description"].as_str()?;
-        Some((schema["examples"][0].as_str()?, about.trim_end_matches('.')))
+        let about = schema["description"].as_str()?.trim_end_matches('.');
+        Some(format!("is not of the form of `{}` ({about})", schema["examples"][0].as_str()?))
     }
 
     fn in_words(&self, error: &ValidationError<'_>) -> Vec<Violation> {
@@ -98,11 +99,9 @@ impl Form {
             ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
                 "has none of the forms it may have".to_owned()
             }
-            ValidationErrorKind::Pattern { .. } if self.example(error).is_some() => {
-                let (example, about) = self.example(error).unwrap_or_default();
-                format!("is not of the form of `{example}` ({about})")
-            }
-            _ => error.masked_with("it").to_string().trim_start_matches("it ").to_owned(),
+            _ => self.unlike_example(error).unwrap_or_else(|| {
+                error.masked_with("it").to_string().trim_start_matches("it ").to_owned()
+            }),
         };
         vec![Violation { at, text }]
     }
