@@ -23,10 +23,14 @@ mod transport;
 pub use budget::Budget;
 pub use error::{ApiError, Class};
 pub use http::Http;
-pub use transport::{Answer, Method, NoAccount, Request, SendError, Sent, Transport};
+pub use transport::{
+    Answer, Method, NoAccount, Page, Request, SendError, Sent, Transport, Visited,
+};
 
 /// When to look again at something that is being made or removed.
 const LOOK: Duration = Duration::from_secs(3);
+/// How long what is new may not be shown, in a list or by its id.
+pub(crate) const SETTLE: Duration = Duration::from_secs(30);
 /// Things of a list that one call brings: the most that the API gives.
 const PER_PAGE: usize = 200;
 
@@ -100,9 +104,22 @@ impl Client {
         self.budget.now()
     }
 
+    /// After how long what is new is surely shown.
+    pub(crate) fn settled_after(&self) -> Duration {
+        SETTLE / self.hurry
+    }
+
     /// When to look again at something that is being made or removed.
     pub(crate) fn look(&self) -> Duration {
         LOOK / self.hurry
+    }
+
+    /// Asks a site for a page; see [`Transport::visit`].
+    ///
+    /// # Errors
+    /// Why there is no answer, for people.
+    pub async fn visit(&self, page: &Page) -> Result<u16, String> {
+        self.transport.visit(page).await
     }
 
     /// Reads what is at `path`, which begins with `/v2/`.

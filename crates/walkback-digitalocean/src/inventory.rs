@@ -26,7 +26,7 @@ const fn list(
     List { path, member, kind, id }
 }
 
-const LISTS: [List; 15] = [
+const LISTS: [List; 17] = [
     list("apps", "apps", "app", "id"),
     list("cdn/endpoints", "endpoints", "cdn_endpoint", "id"),
     list("certificates", "certificates", "certificate", "id"),
@@ -34,12 +34,14 @@ const LISTS: [List; 15] = [
     list("domains", "domains", "domain", "name"),
     list("droplets", "droplets", "droplet", "id"),
     list("firewalls", "firewalls", "firewall", "id"),
+    list("images?private=true", "images", "image", "id"),
     list("load_balancers", "load_balancers", "load_balancer", "id"),
     list("projects", "projects", "project", "id"),
     list("reserved_ips", "reserved_ips", "reserved_ip", "ip"),
     list("snapshots", "snapshots", "snapshot", "id"),
     list("spaces/keys", "keys", "spaces_key", "access_key"),
     list("account/keys", "ssh_keys", "ssh_key", "id"),
+    list("tags", "tags", "tag", "name"),
     list("volumes", "volumes", "volume", "id"),
     list("vpcs", "vpcs", "vpc", "id"),
 ];
@@ -74,7 +76,8 @@ pub struct Inventory {
     pub not_allowed: Vec<(String, String)>,
 }
 
-/// Lists everything in the account: a call for each 200 things of a kind, and one for each domain.
+/// Lists everything in the account: a call for each 200 things of a kind, and
+/// one for what each domain and each project has.
 ///
 /// # Errors
 /// What the API, or the way there, says; nothing is known then.
@@ -83,7 +86,8 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
     let (mut kinds, mut found, mut not_allowed) = (Vec::new(), Vec::new(), Vec::new());
     let mut refused = None;
     for List { path, member, kind, id } in LISTS {
-        let things: Vec<Value> = match read(cloud, clock, &format!("/v2/{path}"), member).await {
+        let mut things: Vec<Value> = match read(cloud, clock, &format!("/v2/{path}"), member).await
+        {
             Ok(things) => things,
             Err(error) if error.class() == Class::Auth => {
                 not_allowed.push((kind.to_owned(), error.to_string()));
@@ -93,15 +97,20 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
             Err(error) => return Err(error),
         };
         kinds.push(kind.to_owned());
+        things.retain(|thing| !is_shown_elsewhere(kind, thing));
+        if kind == "project" {
+            for project in &mut things {
+                let path = format!("/v2/projects/{}/resources", told(&project["id"]));
+                let inside = read_while_there(cloud, clock, &path, "resources").await?;
+                project["resources"] =
+                    inside.into_iter().map(|mut one| one["urn"].take()).collect();
+            }
+        }
         if kind == "domain" {
             kinds.push("domain_record".to_owned());
             for domain in things.iter().filter_map(|domain| domain["name"].as_str()) {
                 let path = format!("/v2/domains/{domain}/records");
-                let records = match read(cloud, clock, &path, "domain_records").await {
-                    // Gone since.
-                    Err(error) if error.class() == Class::NotFound => Vec::new(),
-                    records => records?,
-                };
+                let records = read_while_there(cloud, clock, &path, "domain_records").await?;
                 let seen = |record: Value| {
                     seen("domain_record", format!("{domain}/{}", record["id"]), record)
                 };
@@ -120,6 +129,31 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
     let provider = "digitalocean".to_owned();
     let survey = Survey { provider, kinds, found, begun_at, at: clock.now() };
     Ok(Inventory { survey, not_allowed })
+}
+
+/// What is listed as something else too: a droplet's snapshot is an image, and the tags of sagas are on the
+/// things that carry them.
+fn is_shown_elsewhere(kind: &str, thing: &Value) -> bool {
+    match kind {
+        "image" => thing["type"] == "snapshot",
+        "tag" => thing["name"].as_str().is_some_and(|name| {
+            ["saga:", "saga-op:"].iter().any(|of_sagas| name.starts_with(of_sagas))
+        }),
+        _ => false,
+    }
+}
+
+/// What a thing has inside; nothing, if it is gone since.
+async fn read_while_there(
+    cloud: &Client,
+    clock: &dyn Clock,
+    path: &str,
+    member: &str,
+) -> Result<Vec<Value>, ApiError> {
+    match read(cloud, clock, path, member).await {
+        Err(error) if error.class() == Class::NotFound => Ok(Vec::new()),
+        inside => inside,
+    }
 }
 
 /// A list, however often the API says that it was one call too many.

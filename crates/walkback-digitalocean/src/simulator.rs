@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::warn;
 use walkback::clock::Clock;
 
-use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
+use crate::client::{Answer, Method, Page, Request, SendError, Sent, Transport, Visited};
 
 mod account;
 mod apps;
@@ -20,6 +20,7 @@ mod databases;
 mod domains;
 mod droplets;
 mod firewalls;
+mod images;
 mod keys;
 mod knobs;
 mod limits;
@@ -29,6 +30,7 @@ mod projects;
 mod reserved_ips;
 mod routes;
 mod server;
+mod sites;
 mod snapshots;
 mod spaces;
 mod tags;
@@ -183,6 +185,13 @@ impl Simulator {
         call::unauthorized(self.next_request())
     }
 
+    /// What a site answers to a visitor.
+    fn visited(&self, page: &Page) -> Result<u16, String> {
+        self.things();
+        let state = self.lock();
+        sites::answer(&state.world, page, state.settings.site_status)
+    }
+
     /// Answers a call, now.
     fn answer(&self, token: &str, request: &Request) -> Result<Answer, SendError> {
         let real = self.0.clock.now().as_micros() / 1_000;
@@ -271,6 +280,10 @@ impl Transport for Access {
             }
             answer
         })
+    }
+
+    fn visit<'a>(&'a self, page: &'a Page) -> Visited<'a> {
+        Box::pin(std::future::ready(self.cloud.visited(page)))
     }
 
     fn account(&self) -> Option<String> {

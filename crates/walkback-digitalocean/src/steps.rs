@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Json, Options, Registry, Retry, StepError};
 
-use crate::client::{ApiError, Class, Client};
+use crate::client::{ApiError, Class, Client, SETTLE};
 
 mod account;
 mod app;
@@ -20,6 +20,8 @@ mod database;
 mod domain;
 mod droplet;
 mod firewall;
+mod fork;
+mod health;
 mod life;
 mod load_balancer;
 mod named;
@@ -42,6 +44,8 @@ pub use database::{AwaitDatabase, CreateDatabase, CreateDatabaseUser, CreateSche
 pub use domain::{CreateRecord, EnsureDomain};
 pub use droplet::{AwaitDroplet, CreateDroplet};
 pub use firewall::CreateFirewall;
+pub use fork::{CloseFork, ForkDatabase};
+pub use health::CheckHealth;
 pub use life::{
     AwaitDroplets, CheckShelving, ConfirmRebuilt, ConfirmRemoval, ConfirmShelving, ConnectDroplets,
     DestroyDroplets, ExportZones, FindUnknown, ReadSite, RebuildDroplets, Remove, RemoveSnapshots,
@@ -60,9 +64,6 @@ pub use vpc::CreateVpc;
 
 /// Whose things these are, in records.
 const PROVIDER: &str = "digitalocean";
-/// How long lists may not show what is new.
-const SETTLE: Duration = Duration::from_secs(30);
-
 /// How long what was accepted may not be there: a droplet can vanish for good when there is no place for
 /// it.
 const VANISHED: Duration = Duration::from_mins(3);
@@ -117,12 +118,15 @@ pub fn add(registry: Registry, cloud: &Client) -> Registry {
         .step(AssignProject::new(cloud))
         .step(SnapshotDroplet::new(cloud))
         .step(SnapshotVolume::new(cloud))
+        .step(ForkDatabase::new(cloud))
+        .step(CloseFork::new(cloud))
         .step(CreateApp::new(cloud))
         .step(AwaitApp::new(cloud))
         .step(LookForCdn::new(cloud))
         .step(EnsureCdn::new(cloud))
         .step(CreateSpacesKey::new(cloud))
         .step(DescribeSite::new(cloud))
+        .step(CheckHealth::new(cloud))
         .step(ReadSite::new(cloud))
         .step(Suspend::new(cloud))
         .step(Resume::new(cloud))
@@ -235,8 +239,18 @@ fn refused<T>(why: impl std::fmt::Display) -> Result<T, StepError> {
 
 /// Removes what is at `path` and looks whether it is gone: an accepted delete is none yet.
 async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
+    removed(cloud, path).await.map(drop)
+}
+
+/// The same for what this step has made, which may be so new that it is not shown yet.
+async fn take_back(cloud: &Client, attempt: &Attempt, path: &str) -> Result<(), StepError> {
+    if removed(cloud, path).await? { Ok(()) } else { absent_for_sure(cloud, attempt) }
+}
+
+/// Removes what is at `path`; says whether there was anything.
+async fn removed(cloud: &Client, path: &str) -> Result<bool, StepError> {
     match cloud.delete(path).await {
-        Ok(false) => return Ok(()),
+        Ok(false) => return Ok(false),
         Ok(true) => {}
         // Whatever holds it may be going itself; in the end it is residue, with these words.
         Err(error) if matches!(error.class(), Class::Conflict | Class::Precondition) => {
@@ -245,7 +259,7 @@ async fn remove(cloud: &Client, path: &str) -> Result<(), StepError> {
         Err(error) => return Err(error.into()),
     }
     match cloud.find::<Value>(path).await? {
-        None => Ok(()),
+        None => Ok(true),
         Some(_) => Err(StepError::not_yet(cloud.look())),
     }
 }
@@ -260,16 +274,32 @@ async fn remove_tag(cloud: &Client, tag: &str) -> Result<(), StepError> {
     }
 }
 
-/// Nothing was found of what an attempt of unknown outcome may have made. That counts only once lists
-/// surely show what is new.
-fn absent_for_sure(cloud: &Client, attempt: &Attempt) -> Result<(), StepError> {
-    if attempt.unknown_for() < SETTLE { Err(StepError::not_yet(cloud.look())) } else { Ok(()) }
+/// Something that an earlier step has made is not there: it may be so new that it is not shown yet.
+fn missing<T>(
+    cloud: &Client,
+    attempt: &Attempt,
+    what: impl std::fmt::Display,
+) -> Result<T, StepError> {
+    if attempt.waited() < VANISHED {
+        return Err(StepError::not_yet(cloud.look()));
+    }
+    refused(format_args!("{what} is gone"))
 }
 
-/// What a create that was refused because the name is taken means: ours, which the lists do not show
-/// yet, or somebody else's.
+/// Nothing was found of what the step has made, or may have made. That counts only once what is new is surely
+/// shown.
+fn absent_for_sure(cloud: &Client, attempt: &Attempt) -> Result<(), StepError> {
+    if attempt.unknown_for() < cloud.settled_after() {
+        Err(StepError::not_yet(cloud.look()))
+    } else {
+        Ok(())
+    }
+}
+
+/// What a refused change means that may be taken a moment later: the name is ours, which the lists do not show
+/// yet, or somebody else's; or what it is for has just come online, and makes its first backup.
 fn taken(error: ApiError) -> StepError {
-    if error.class() == Class::Conflict {
+    if matches!(error.class(), Class::Conflict | Class::Precondition) {
         StepError::transient(&error).clean()
     } else {
         error.into()

@@ -83,7 +83,10 @@ impl Cloud for Account {
 
     fn new(clock: VirtualClock) -> Self {
         let cloud = Simulator::new(Arc::new(clock));
-        cloud.set(|settings| settings.lists_lag = Duration::from_secs(25));
+        cloud.set(|settings| {
+            settings.lists_lag = Duration::from_secs(25);
+            settings.reads_lag = Duration::from_secs(20);
+        });
         neighbour::settle(&cloud);
         let (before, whole) = (names(&cloud), cloud.things());
         Self { cloud, clock, secrets: Memory::default(), before, whole }
@@ -332,36 +335,39 @@ async fn offboard_leaves_a_whole_site_or_nothing_whatever_goes_wrong() {
     }
 }
 
-/// The ids of the droplets and the volumes of a site: the simulated account counts, so that they are the
-/// same each time.
-async fn disks() -> (Value, Value) {
+/// The ids of things of a site: the simulated account counts, so that they are the same each time.
+async fn ids(site: &Order, kind: &str) -> Value {
     let account = Account::new(VirtualClock::new());
     let client = Client::over(account.cloud.token("ours"), Arc::new(account.clock));
     let registry = sagas::add(Registry::with_builtins(), &client);
     let engine = Engine::with_clock(registry, MemoryStore::new(), account.clock).unwrap();
-    engine.start_saga(sites()[0].clone()).await.unwrap();
+    engine.start_saga(site.clone()).await.unwrap();
     engine.work_until_idle().await.unwrap();
-    let ours = |kind: &str| {
-        let mut ids = names(&account.cloud)[kind].clone();
-        ids.retain(|id| !account.before[kind].contains(id));
-        Value::Array(ids)
-    };
-    (ours("droplets"), ours("volumes"))
+    let mut ids = names(&account.cloud)[kind].clone();
+    ids.retain(|id| !account.before[kind].contains(id));
+    Value::Array(ids)
 }
 
 #[tokio::test(start_paused = true)]
-async fn offboard_keeps_last_snapshots_or_the_whole_site_whatever_goes_wrong() {
-    let (droplets, volumes) = disks().await;
-    let site = |_: &[SagaId]| sites()[0].clone();
-    let order = |sagas: &[SagaId]| {
-        let order = json!({
-            "site": sagas[0], "grace": "1m", "keep_droplets": droplets, "keep_volumes": volumes
-        });
-        Order::kind("offboard").input(order.to_string())
-    };
-    let trial = Trial { one_in: one_in(), before: &[&site], order: &order };
-    let kept = counts(&[("snapshots", 3)]);
-    tried("offboard with last snapshots", trial, &kept, &wholes()[0]).await;
+async fn offboard_keeps_the_last_of_what_it_is_told_or_the_whole_site_whatever_goes_wrong() {
+    let [plain, served] = sites();
+    let disks = json!({
+        "keep_droplets": ids(&plain, "droplets").await, "keep_volumes": ids(&plain, "volumes").await
+    });
+    let cluster = json!({"keep_databases": ids(&served, "databases").await});
+    // The fork's own tag stays with it, and so does that of the run that made it.
+    let fork = counts(&[("databases", 1), ("tags", 2)]);
+    let kept = [(disks, counts(&[("snapshots", 3)])), (cluster, fork)];
+    for (nth, (keep, kept)) in kept.into_iter().enumerate() {
+        let site = |_: &[SagaId]| sites()[nth].clone();
+        let order = |sagas: &[SagaId]| {
+            let mut order = keep.clone();
+            (order["site"], order["grace"]) = (json!(sagas[0]), json!("1m"));
+            Order::kind("offboard").input(order.to_string())
+        };
+        let trial = Trial { one_in: one_in(), before: &[&site], order: &order };
+        tried("offboard with what is kept", trial, &kept, &wholes()[nth]).await;
+    }
 }
 
 /// The order to suspend the site of the first saga by destroying its droplets.

@@ -2,6 +2,8 @@
 //! one too many.
 
 #![expect(clippy::cast_precision_loss, reason = "a mean for people")]
+#![expect(clippy::panic, reason = "a test reports by panic")]
+#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,9 @@ use walkback::worker::Until;
 use walkback::{Engine, MemoryStore, Order, Registry, Status};
 use walkback_digitalocean::{Client, Simulator, sagas};
 
+#[path = "every_fault/neighbour.rs"]
+mod neighbour;
+
 const SITES: usize = 100;
 
 #[tokio::test(start_paused = true)]
@@ -23,9 +28,12 @@ async fn a_hundred_sites_at_once_keep_to_the_rate_limits() {
     let clock = VirtualClock::new();
     let begun = clock.now();
     let cloud = Simulator::new(Arc::new(clock));
+    neighbour::settle(&cloud);
+    let before = cloud.things();
     cloud.set(|settings| {
         settings.latency = Duration::from_millis(200);
-        settings.reserved_ip_limit = SITES;
+        // The neighbour has one of each.
+        (settings.reserved_ip_limit, settings.droplet_limit) = (SITES + 1, SITES + 1);
     });
     let client = Client::over(cloud.token("ours"), Arc::new(clock));
     let registry = sagas::add(Registry::with_builtins(), &client);
@@ -57,7 +65,11 @@ async fn a_hundred_sites_at_once_keep_to_the_rate_limits() {
         "{SITES} sites in {took} s of simulated time: {calls} calls, {:.1} a site, {refused} answered 429",
         calls as f64 / SITES as f64
     );
-    assert_eq!(cloud.things()["droplets"].len(), SITES);
+    let things = cloud.things();
+    assert_eq!(things["droplets"].len(), SITES + 1);
+    for (kind, of_neighbour) in before {
+        assert!(of_neighbour.iter().all(|one| things[&kind].contains(one)), "{kind} of another");
+    }
     assert!(refused * 100 <= calls, "{refused} of {calls} calls were one too many");
     let report = walkback::verify::verify(engine.store(), None, None).await.unwrap();
     assert!(report.is_clean(), "{report}");

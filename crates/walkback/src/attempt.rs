@@ -81,9 +81,9 @@ impl Attempt {
         self.0.waited
     }
 
-    /// How long ago the newest outcome that is not known came about, or the step said that it is not done
-    /// yet; without either, how long ago the step's first attempt began. Until the far side's lists surely show what is new, that something
-    /// is not in them tells nothing.
+    /// How long ago the newest outcome of the step came about: it was done, that is not known, or it said that
+    /// it is not done yet; without any, how long ago its first attempt began. Until the far side surely shows
+    /// what is new, that something is not to be found there tells nothing.
     pub fn unknown_for(&self) -> Duration {
         self.0.unknown_for
     }

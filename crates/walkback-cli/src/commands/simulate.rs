@@ -30,9 +30,11 @@ Knobs, for --knob here and beside --simulate, or a POST of {\"NAME\": VALUE, …
                       ok: `ok x2 POST /v2/droplets` lets two pass before what is asked for after it
   delay_seconds       what takes how long: {\"droplet\": 300, \"database\": 10}
   lists_lag_seconds   how long lists do not show what is new
+  reads_lag_seconds   how long what is new is not found by its id
   errored_actions     so many of the next actions end errored
   vanishing_droplets  so many of the next droplets vanish after they were accepted
   droplet_limit       droplets that the account may have; likewise volume_limit, reserved_ip_limit
+  site_status         what every site answers to the visitor of a health check: 503
   latency_ms          how long a call takes
   rate_limits         false: no call is one too many
   speed               how much faster than real its clock runs";

@@ -2,23 +2,66 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use walkback::clock::SystemClock;
+use walkback_digitalocean::Simulator;
 
 use crate::desk::{Desk, Ran};
+use crate::neighbour;
 use crate::running::Running;
 
 const SITE: &str = r#"{"name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "volume_gib": 1}"#;
 
-/// How many things of each kind the simulated account has.
-fn things(desk: &Desk) -> BTreeMap<String, usize> {
+/// Where the simulated account of a desk is kept, and what another tenant had in it before.
+const ACCOUNT: &str = "walkback.db-cloud.json";
+const BEFORE: &str = "neighbour.json";
+
+/// Everything in the account, by kind and id.
+type Shelves = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// What is kept in the account of this file.
+fn shelves(desk: &Desk) -> Shelves {
     // It is kept from the first change on.
-    let text = std::fs::read_to_string(desk.path().join("walkback.db-cloud.json"));
-    let account: Value =
-        text.map_or(json!({"shelves": {}}), |text| serde_json::from_str(&text).unwrap());
-    let shelves = account["shelves"].as_object().unwrap();
-    let counts =
-        shelves.iter().map(|(kind, shelf)| (kind.clone(), shelf.as_object().unwrap().len()));
+    let Ok(text) = std::fs::read_to_string(desk.path().join(ACCOUNT)) else {
+        return Shelves::new();
+    };
+    let account: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(account["shelves"].clone()).unwrap()
+}
+
+/// A desk in whose account another tenant lives, with names that look like ours.
+fn shared() -> Desk {
+    let desk = Desk::new();
+    let cloud = Simulator::kept_in(Arc::new(SystemClock), &desk.path().join(ACCOUNT)).unwrap();
+    neighbour::settle(&cloud);
+    // What it has begun is over.
+    while cloud.things()["load_balancers"][0]["status"] != "active" {}
+    let mut before = shelves(&desk);
+    before.remove("actions");
+    // The account's own are no tenant's.
+    let is_own = |thing: &Value| thing["is_default"] == true || thing["default"] == true;
+    for shelf in before.values_mut() {
+        shelf.retain(|_, thing| !is_own(thing));
+    }
+    std::fs::write(desk.path().join(BEFORE), json!(before).to_string()).unwrap();
+    desk
+}
+
+/// How many things of each kind the simulated account has; another tenant's do not count, and are as they were.
+fn things(desk: &Desk) -> BTreeMap<String, usize> {
+    let mut shelves = shelves(desk);
+    let before = std::fs::read_to_string(desk.path().join(BEFORE));
+    let before: Shelves =
+        before.map_or(Shelves::new(), |text| serde_json::from_str(&text).unwrap());
+    for (kind, id, was) in
+        before.iter().flat_map(|(kind, shelf)| shelf.iter().map(move |(id, was)| (kind, id, was)))
+    {
+        let is = shelves.get_mut(kind).and_then(|shelf| shelf.remove(id));
+        assert_eq!(is.as_ref(), Some(was), "{kind} {id} is another tenant's");
+    }
+    let counts = shelves.into_iter().map(|(kind, shelf)| (kind, shelf.len()));
     counts.filter(|(kind, count)| kind != "actions" && *count > 0).collect()
 }
 
@@ -110,7 +153,7 @@ fn what_a_saga_made_since_its_backup_is_taken_back() {
 /// A process that is killed once the saga of this order has come to this of so many steps, and one that goes on
 /// until there is what was ordered.
 fn killed_at(order: &str, step: usize, steps: usize, whole: &BTreeMap<String, usize>) {
-    let desk = Desk::new();
+    let desk = shared();
     let started = desk.run(&["start", "provision", "--input", order, "--json"]);
     let id = started.json()["id"].as_str().unwrap().to_owned();
     let worker = Running::begin(&desk, &["work", "--simulate"]);
@@ -179,9 +222,9 @@ fn everything() -> BTreeMap<String, usize> {
 /// A served account on which the next such call goes wrong, an order on it, and what it came to: how many
 /// things of each kind.
 fn ordered(fault: &str, create: &str) -> (Ran, BTreeMap<String, usize>) {
-    let desk = Desk::new();
+    let desk = shared();
     let serve = ["simulate", "--listen", "127.0.0.1:0", "--token", "t", "--speed", "60", "--json"];
-    let mut command = desk.command(&serve);
+    let mut command = desk.command(&[&serve[..], &["--state", ACCOUNT]].concat());
     let mut server = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
@@ -192,11 +235,9 @@ fn ordered(fault: &str, create: &str) -> (Ran, BTreeMap<String, usize>) {
     let order = ["run", "provision", "--input", EVERYTHING, "--digitalocean-token", "t"];
     let ran = desk.run(&[&order[..], &["--digitalocean-api-url", url]].concat());
     assert_eq!(desk.run(&["verify"]).code, 0, "{fault} {create}");
-    let things = asked(url, "GET", "/_sim/things", "");
     server.kill().unwrap();
     server.wait().unwrap();
-    let counts = things.as_object().unwrap().iter();
-    (ran, counts.map(|(kind, things)| (kind.clone(), things.as_array().unwrap().len())).collect())
+    (ran, things(&desk))
 }
 
 /// What the served account says to that, over plain HTTP.
@@ -267,7 +308,7 @@ const OF_SITE: [(&str, &str); 3] = [
 #[test]
 fn a_failure_planted_at_any_step_walks_back_to_an_empty_account() {
     let fails_at = |order: &str, step: &str, call: &str| {
-        let desk = Desk::new();
+        let desk = shared();
         let planted = format!("fail_next=refused {call}");
         // The check of an order asks for what databases there are.
         let passes = "fail_next=ok GET /v2/databases/options";

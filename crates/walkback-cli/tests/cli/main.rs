@@ -11,6 +11,8 @@ mod desk;
 mod help;
 mod hook;
 mod interrupt;
+#[path = "../../../walkback-digitalocean/tests/every_fault/neighbour.rs"]
+mod neighbour;
 mod operator;
 mod postgres;
 mod prune;

@@ -1,5 +1,6 @@
 //! The transport over HTTPS.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,7 +10,7 @@ use reqwest::{Url, redirect::Policy};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::client::{Answer, Method, Request, SendError, Sent, Transport};
+use crate::client::{Answer, Method, Page, Request, SendError, Sent, Transport, Visited};
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -87,17 +88,41 @@ fn head(headers: &HeaderMap) -> Answer {
     }
 }
 
-fn not_answered(error: &reqwest::Error) -> SendError {
+/// The error, and all that it comes from.
+fn causes(error: &reqwest::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn not_answered(error: &reqwest::Error) -> SendError {
+    let text = causes(error);
     // Without a connection, or a request, nothing was sent.
     let unsent = error.is_connect() || error.is_builder();
     if unsent { SendError::NotSent(text) } else { SendError::Unknown(text) }
 }
 
+/// Asks for a page over a connection of its own, which knows nothing of the account.
+async fn visit(page: &Page) -> Result<u16, String> {
+    let told = |error: reqwest::Error| causes(&error);
+    let client = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(TOTAL)
+        .resolve(&page.host, SocketAddr::new(page.address, 0))
+        .build()
+        .map_err(told)?;
+    let url = format!("{}://{}{}", page.scheme, page.host, page.path);
+    let answer = client.get(url).send().await.map_err(told)?;
+    Ok(answer.status().as_u16())
+}
+
 impl Transport for Http {
     fn send(&self, request: Request) -> Sent<'_> {
         Box::pin(self.ask(request))
+    }
+
+    fn visit<'a>(&'a self, page: &'a Page) -> Visited<'a> {
+        Box::pin(visit(page))
     }
 
     fn account(&self) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What goes to the API and what comes back, whatever carries it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -10,6 +11,13 @@ use serde_json::Value;
 pub trait Transport: Send + Sync {
     /// Sends it and waits for the answer.
     fn send(&self, request: Request) -> Sent<'_>;
+
+    /// Asks a site for a page, with nothing of the account; what it answers is HTTP's status, and why it does not
+    /// is for people. A way on which no sites are to be reached says so.
+    fn visit<'a>(&'a self, page: &'a Page) -> Visited<'a> {
+        let why = format!("{} cannot be reached on this way", page.address);
+        Box::pin(std::future::ready(Err(why)))
+    }
 
     /// By what name all who use the same account share its budget; none, where nobody else does. It tells
     /// nothing of the token.
@@ -31,6 +39,22 @@ impl Transport for NoAccount {
 
 /// What a transport returns.
 pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + 'a>>;
+
+/// What a visit returns.
+pub type Visited<'a> = Pin<Box<dyn Future<Output = Result<u16, String>> + Send + 'a>>;
+
+/// A page of a site, asked for where the site is: what the net knows of its name does not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The site's name in the net, or its address.
+    pub host: String,
+    /// The address at which it is.
+    pub address: IpAddr,
+    /// From `/` on.
+    pub path: String,
+}
 
 /// A request.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,6 +24,9 @@ pub struct Offboard {
     /// Ids of volumes of the site of which a last snapshot is kept.
     #[serde(default)]
     pub keep_volumes: Vec<String>,
+    /// Ids of database clusters of the site of which a fork is kept, which costs what they do.
+    #[serde(default)]
+    pub keep_databases: Vec<String>,
     /// Who may approve; everybody, if nobody is named.
     #[serde(default)]
     pub approvers: Vec<String>,
@@ -41,7 +44,7 @@ fn grace() -> String {
 
 impl Offboard {
     /// What is kept for good is taken of what is switched off, and goes again if nothing is removed.
-    fn last_snapshots(&self) -> Vec<StepRef> {
+    fn kept(&self) -> Vec<Steps> {
         let droplets = self.keep_droplets.iter().enumerate().map(|(nth, id)| {
             StepRef::new("snapshot_droplet")
                 .scope(&format!("kept_droplet_{nth}"))
@@ -51,7 +54,13 @@ impl Offboard {
             let step = StepRef::new("snapshot_volume").scope(&format!("kept_volume_{nth}"));
             step.with("volume_id", id.as_str())
         });
-        droplets.chain(volumes).collect()
+        let databases = self.keep_databases.iter().enumerate().map(|(nth, id)| {
+            let of = |step: &str| StepRef::new(step).scope(&format!("kept_database_{nth}"));
+            let fork = of("fork_database").with("forked_id", id.as_str());
+            Steps::new().then(fork).then(of("await_database")).then(of("close_fork"))
+        });
+        let disks = droplets.chain(volumes).map(|snapshot| Steps::new().then(snapshot));
+        disks.chain(databases).collect()
     }
 }
 
@@ -69,9 +78,9 @@ impl Saga for Offboard {
         }
         let steps = off(Steps::new().then(read_site()), self.parking_ip.is_some());
         let mut steps = steps.then_all(["find_unknown", "export_zones"]);
-        let kept = self.last_snapshots();
+        let kept = self.kept();
         if !kept.is_empty() {
-            steps = steps.then_all(kept);
+            steps = steps.then_lists(kept);
         }
         steps
             .then(wait)

@@ -46,6 +46,15 @@ pub struct Provision {
         example = &"ssh-ed25519 AAAA…"
     )]
     pub ssh_public_key: Option<String>,
+    /// What each droplet does when it boots first: a script, or a document of cloud-init.
+    #[serde(default)]
+    #[schemars(length(max = 65_536))]
+    pub user_data: Option<String>,
+    /// A page that must answer before the order counts as met, within a quarter of an hour: `/`. Without one nothing is
+    /// asked.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^/[!-~]*$"), example = &"/health")]
+    pub health_path: Option<String>,
     /// The engine of a database that only its droplets can reach.
     #[serde(default)]
     #[schemars(extend("enum" = ["pg", "mysql", "valkey", "mongodb", null]))]
@@ -202,6 +211,10 @@ impl Saga for Provision {
         let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
         let describe = all("describe_site").map("site_address", address);
         let describe = describe.with("https", self.https()).with("unpriced", self.unpriced());
-        steps.then(all("assign_project")).then(describe)
+        let steps = steps.then(all("assign_project")).then(describe);
+        if self.health_path.is_none() {
+            return steps;
+        }
+        steps.then(StepRef::new("check_health").with("https", self.https()))
     }
 }

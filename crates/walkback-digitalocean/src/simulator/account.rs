@@ -4,10 +4,9 @@ use serde_json::json;
 
 use crate::client::Method;
 use crate::simulator::call::{Call, Said, not_found};
-use crate::simulator::world::World;
-use crate::simulator::{Settings, catalogue, snapshots};
+use crate::simulator::{Settings, catalogue};
 
-pub(super) fn answer(world: &World, call: &Call<'_>, settings: &Settings) -> Said {
+pub(super) fn answer(call: &Call<'_>, settings: &Settings) -> Said {
     let body = match (call.method, call.at.as_slice()) {
         (Method::Get, ["account"]) => json!({"account": {
             "droplet_limit": settings.droplet_limit, "volume_limit": settings.volume_limit,
@@ -18,11 +17,6 @@ pub(super) fn answer(world: &World, call: &Call<'_>, settings: &Settings) -> Sai
         }}),
         (Method::Get, ["regions"]) => call.page("regions", catalogue::regions()),
         (Method::Get, ["sizes"]) => call.page("sizes", catalogue::sizes()),
-        (Method::Get, ["images"]) => call.page("images", catalogue::images()),
-        (Method::Get, ["images", named]) => {
-            let image = snapshots::image(world, &json!(named)).ok_or_else(not_found)?;
-            json!({ "image": image })
-        }
         _ => return Err(not_found()),
     };
     Ok((200, body))

@@ -1,6 +1,7 @@
 //! A call taken apart, and what is said to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,8 @@ pub(super) struct Call<'a> {
     pub(super) now: i64,
     /// Before this moment nothing new is listed.
     pub(super) listed_before: i64,
+    /// Nor found by its id, before this one.
+    pub(super) found_before: i64,
     delays: BTreeMap<Takes, u32>,
 }
 
@@ -40,7 +43,8 @@ impl<'a> Call<'a> {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let at = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
-        let lag = i64::try_from(settings.lists_lag.as_millis()).unwrap_or(i64::MAX);
+        let before =
+            |lag: Duration| now.saturating_sub(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
         Self {
             method: request.method,
             at,
@@ -48,7 +52,8 @@ impl<'a> Call<'a> {
             query: pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect(),
             body: request.body.as_ref().unwrap_or(&NO_BODY),
             now,
-            listed_before: now.saturating_sub(lag),
+            listed_before: before(settings.lists_lag),
+            found_before: before(settings.reads_lag),
             delays: settings.delays.clone(),
         }
     }

@@ -70,6 +70,16 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     if !(3..=63).contains(&name.len()) || !name.chars().all(fits) {
         return Err(unprocessable("invalid cluster name"));
     }
+    if let Some(forked) = call.body["backup_restore"]["database_name"].as_str() {
+        let forked = world.all("databases").find(|(_, cluster)| cluster["name"] == forked);
+        let (_, forked) = forked.ok_or_else(|| unprocessable("cluster to restore is not found"))?;
+        if forked["status"] != "online" {
+            return Err(Refusal::new(412, "cluster has no backup yet"));
+        }
+        if forked["engine"] != engine {
+            return Err(unprocessable("cluster to restore has another engine"));
+        }
+    }
     let named = |(_, cluster): (&String, &Value)| cluster["name"] == name;
     if world.all("databases").any(named) || world.leaving("databases").any(named) {
         return Err(unprocessable("cluster name is not available"));

@@ -8,7 +8,9 @@ use crate::client::Method;
 use crate::simulator::Takes;
 use crate::simulator::call::{Call, Refusal, Said, not_found, unprocessable};
 use crate::simulator::world::{Due, Effect, World, is_id, moment, public};
-use crate::simulator::{Settings, catalogue, keys, snapshots, tags, volumes, vpcs};
+use crate::simulator::{
+    Settings, catalogue, firewalls, images, keys, snapshots, tags, volumes, vpcs,
+};
 
 pub(super) fn answer(
     world: &mut World,
@@ -53,6 +55,18 @@ pub(super) fn answer(
         (Method::Get, [id, "snapshots"]) => {
             world.must("droplets", id)?;
             Ok((200, snapshots::of(world, call, id)))
+        }
+        (Method::Get, [id, list @ ("backups" | "firewalls" | "kernels" | "neighbors")]) => {
+            let droplet = world.must("droplets", id)?;
+            Ok((
+                200,
+                match *list {
+                    "firewalls" => call.page("firewalls", firewalls::of_droplet(world, droplet)),
+                    // Nobody lives on the same machine, and what boots is in the image.
+                    "neighbors" => json!({ "droplets": [] }),
+                    none => call.page(none, Vec::new()),
+                },
+            ))
         }
         (Method::Get, [id, "destroy_with_associated_resources"]) => {
             world.must("droplets", id)?;
@@ -161,9 +175,9 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
     Ok((202, body))
 }
 
-/// The image that the call names: one of the catalogue, or a droplet's snapshot in this region.
+/// The image that the call names, if it can be had in this region.
 fn image(world: &World, call: &Call<'_>, region: &str) -> Result<Value, Refusal> {
-    let found = snapshots::image(world, &call.body["image"]);
+    let found = images::named_image(world, &call.body["image"]);
     let here =
         |image: &Value| image["regions"].as_array().is_some_and(|all| all.contains(&json!(region)));
     let invalid = "You specified an invalid image for Droplet creation.";
@@ -315,6 +329,12 @@ pub(super) fn boot(world: &mut World, id: &str) {
         droplet["status"] = json!("active");
         droplet["locked"] = json!(false);
         droplet["networks"]["v4"] = v4;
+        if droplet["features"].as_array().is_some_and(|all| all.contains(&json!("ipv6"))) {
+            droplet["networks"]["v6"] = json!([{
+                "ip_address": format!("2a03:b0c0:3:d0::{number:x}"), "netmask": 64,
+                "gateway": "2a03:b0c0:3:d0::1", "type": "public"
+            }]);
+        }
         if let Value::Array(volumes) = droplet["_volumes"].take() {
             attached = volumes;
         }

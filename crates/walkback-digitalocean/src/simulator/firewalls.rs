@@ -57,6 +57,17 @@ fn amend(world: &mut World, call: &Call<'_>, id: &str, part: &str) -> Result<(),
     Ok(())
 }
 
+/// Those that guard a droplet, by its id or a tag that it carries.
+pub(super) fn of_droplet(world: &World, droplet: &Value) -> Vec<Value> {
+    let names = |list: &Value, one: &Value| list.as_array().is_some_and(|all| all.contains(one));
+    let guards = |firewall: &&Value| {
+        let mut tags = droplet["tags"].as_array().into_iter().flatten();
+        names(&firewall["droplet_ids"], &droplet["id"])
+            || tags.any(|tag| names(&firewall["tags"], tag))
+    };
+    world.all("firewalls").map(|(_, firewall)| firewall).filter(guards).map(public).collect()
+}
+
 fn has_rules(firewall: &Value) -> Result<(), Refusal> {
     let none = |rules: &str| firewall[rules].as_array().is_none_or(Vec::is_empty);
     if none("inbound_rules") && none("outbound_rules") {

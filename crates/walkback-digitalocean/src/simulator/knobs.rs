@@ -26,10 +26,14 @@ pub struct Settings {
     pub reserved_ip_limit: usize,
     /// How long lists do not show what is new, in simulated time.
     pub lists_lag: Duration,
+    /// How long what is new is not found by its id, in simulated time.
+    pub reads_lag: Duration,
     /// So many of the next actions end `errored`.
     pub errored_actions: u32,
     /// So many of the next droplets vanish after they were accepted.
     pub vanishing_droplets: u32,
+    /// The status that every site answers with when it is visited.
+    pub site_status: u16,
     /// What goes wrong, and with which calls.
     pub planted: Vec<Planted>,
     /// Whether the API's rate limits are in force.
@@ -47,8 +51,10 @@ impl Default for Settings {
             volume_limit: 100,
             reserved_ip_limit: 50,
             lists_lag: Duration::ZERO,
+            reads_lag: Duration::ZERO,
             errored_actions: 0,
             vanishing_droplets: 0,
+            site_status: 200,
             planted: Vec::new(),
             rate_limits: true,
             delays: BTreeMap::new(),
@@ -73,10 +79,14 @@ pub enum Knob {
     ReservedIpLimit(usize),
     /// See [`Settings::lists_lag`]; simulated seconds.
     ListsLagSeconds(u32),
+    /// See [`Settings::reads_lag`]; simulated seconds.
+    ReadsLagSeconds(u32),
     /// See [`Settings::errored_actions`].
     ErroredActions(u32),
     /// See [`Settings::vanishing_droplets`].
     VanishingDroplets(u32),
+    /// See [`Settings::site_status`].
+    SiteStatus(u16),
     /// See [`Settings::rate_limits`].
     RateLimits(bool),
     /// See [`Settings::delays`]: `{"droplet": 300}`.
@@ -128,8 +138,10 @@ impl Settings {
             Knob::VolumeLimit(limit) => self.volume_limit = limit,
             Knob::ReservedIpLimit(limit) => self.reserved_ip_limit = limit,
             Knob::ListsLagSeconds(lag) => self.lists_lag = Duration::from_secs(lag.into()),
+            Knob::ReadsLagSeconds(lag) => self.reads_lag = Duration::from_secs(lag.into()),
             Knob::ErroredActions(count) => self.errored_actions = count,
             Knob::VanishingDroplets(count) => self.vanishing_droplets = count,
+            Knob::SiteStatus(status) => self.site_status = status,
             Knob::RateLimits(on) => self.rate_limits = on,
             Knob::DelaySeconds(delays) => self.delays.extend(delays),
             Knob::FailNext(planted) => self.planted.push(planted),

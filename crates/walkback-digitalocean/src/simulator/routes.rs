@@ -6,16 +6,19 @@ use crate::client::Method;
 use crate::simulator::call::{Call, Said, not_found};
 use crate::simulator::world::{World, public};
 use crate::simulator::{
-    Settings, account, apps, certificates, databases, domains, droplets, firewalls, keys,
+    Settings, account, apps, certificates, databases, domains, droplets, firewalls, images, keys,
     load_balancers, projects, reserved_ips, snapshots, spaces, tags, volumes, vpcs,
 };
 
 /// What is said to a call.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
     let Some((first, rest)) = call.at.split_first() else { return Err(not_found()) };
+    if is_hidden(world, call) {
+        return Err(not_found());
+    }
     match *first {
         "account" if rest.first() == Some(&"keys") => keys::answer(world, call, &rest[1..]),
-        "account" | "regions" | "sizes" | "images" => account::answer(world, call, settings),
+        "account" | "regions" | "sizes" => account::answer(call, settings),
         "actions" => actions(world, call, rest),
         "apps" => apps::answer(world, call, rest),
         "cdn" if rest.first() == Some(&"endpoints") => spaces::endpoints(world, call, &rest[1..]),
@@ -24,6 +27,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
         "domains" => domains::answer(world, call, rest),
         "droplets" => droplets::answer(world, call, rest, settings),
         "firewalls" => firewalls::answer(world, call, rest),
+        "images" => images::answer(world, call, rest),
         "load_balancers" => load_balancers::answer(world, call, rest),
         "projects" => projects::answer(world, call, rest),
         "reserved_ips" | "floating_ips" => reserved_ips::answer(world, call, first, rest, settings),
@@ -33,6 +37,17 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
         "volumes" => volumes::answer(world, call, rest, settings),
         "vpcs" => vpcs::answer(world, call, rest),
         _ => Err(not_found()),
+    }
+}
+
+/// Whether what is asked for is too new to be found by its id. Tags are known by their names.
+fn is_hidden(world: &World, call: &Call<'_>) -> bool {
+    match (call.method, call.at.as_slice()) {
+        (Method::Get, ["account", "keys", named]) => {
+            keys::find(world, named).is_some_and(|id| world.is_hidden("ssh_keys", &id, call))
+        }
+        (Method::Get, [kind, id]) if *kind != "tags" => world.is_hidden(kind, id, call),
+        _ => false,
     }
 }
 

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::client::Method;
 use crate::simulator::call::{Call, Said, conflict, not_found};
+use crate::simulator::tags;
 use crate::simulator::world::{World, moment, public};
-use crate::simulator::{catalogue, tags};
 
 pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said {
     match (call.method, rest) {
@@ -22,23 +22,6 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, rest: &[&str]) -> Said 
         }
         _ => Err(not_found()),
     }
-}
-
-/// The image of this slug or id: one of the catalogue, or a droplet's snapshot.
-pub(super) fn image(world: &World, named: &Value) -> Option<Value> {
-    let known = catalogue::image(named);
-    if !known.is_null() {
-        return Some(known);
-    }
-    let id = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
-    let snapshot = world.get("snapshots", &id).filter(|one| one["resource_type"] == "droplet")?;
-    Some(json!({
-        "id": id.parse::<u64>().ok(), "name": snapshot["name"], "type": "snapshot",
-        "distribution": "Ubuntu", "slug": null, "public": false, "regions": snapshot["regions"],
-        "created_at": snapshot["created_at"], "min_disk_size": snapshot["min_disk_size"],
-        "size_gigabytes": snapshot["size_gigabytes"], "description": "", "tags": [],
-        "status": "available", "error_message": ""
-    }))
 }
 
 /// Those of a thing, as its own list shows them.

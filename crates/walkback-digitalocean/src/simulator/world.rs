@@ -218,9 +218,13 @@ impl World {
         self.shelves.get(kind).into_iter().flatten()
     }
 
+    /// Whether the thing is there, and too new to be found by its id.
+    pub(super) fn is_hidden(&self, kind: &str, id: &str, call: &Call<'_>) -> bool {
+        self.get(kind, id).is_some_and(|thing| born(thing) > call.found_before)
+    }
+
     /// What a list shows.
     pub(super) fn listed(&self, kind: &str, call: &Call<'_>) -> Vec<Value> {
-        let born = |thing: &Value| thing["_born"].as_i64().unwrap_or_default();
         let shown = self.all(kind).filter(|(_, thing)| born(thing) <= call.listed_before);
         shown.map(|(_, thing)| public(thing)).collect()
     }
@@ -296,6 +300,11 @@ impl World {
         let busy = self.busy(droplet);
         if busy { Err(unprocessable("Droplet already has a pending event.")) } else { Ok(()) }
     }
+}
+
+/// When it was made.
+fn born(thing: &Value) -> i64 {
+    thing["_born"].as_i64().unwrap_or_default()
 }
 
 fn on_shelf(resource_type: &str) -> &'static str {

@@ -57,8 +57,8 @@ struct Account {
 #[derive(Deserialize)]
 struct Limits {
     droplet_limit: usize,
-    volume_limit: usize,
-    floating_ip_limit: usize,
+    volume_limit: Option<usize>,
+    floating_ip_limit: Option<usize>,
     status: String,
 }
 
@@ -128,13 +128,11 @@ impl CheckOrder {
         let volumes = usize::from(order.volume_gib > 0);
         let addresses = usize::from(!order.load_balancer);
         for (list, what, wanted, limit) in [
-            ("droplets", "droplets", order.count, account.droplet_limit),
+            ("droplets", "droplets", order.count, Some(account.droplet_limit)),
             ("volumes", "volumes", volumes, account.volume_limit),
             ("reserved_ips", "reserved addresses", addresses, account.floating_ip_limit),
         ] {
-            if wanted == 0 {
-                continue;
-            }
+            let Some(limit) = limit.filter(|_| wanted > 0) else { continue };
             let there: Vec<Value> = self.cloud.list(&format!("/v2/{list}"), list).await?;
             let there = there.len();
             if there + wanted > limit {

@@ -8,7 +8,7 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
 use crate::steps::named::text;
-use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken};
+use crate::steps::{absent_for_sure, named_thing, on_account, refused, take_back, taken};
 
 on_account! {
     /// Creates an app by its specification: accepted, not yet deployed.
@@ -81,7 +81,7 @@ impl Step for CreateApp {
             None => find(&cloud, &name(&attempt, &wanted)).await?,
         };
         match app {
-            Some(app) => remove(&cloud, &format!("/v2/apps/{}", app.app_id)).await,
+            Some(app) => take_back(&cloud, &attempt, &format!("/v2/apps/{}", app.app_id)).await,
             None => absent_for_sure(&cloud, &attempt),
         }
     }

@@ -11,7 +11,7 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
 use crate::steps::named::{moment, text};
-use crate::steps::{absent_for_sure, named_thing, on_account, refused, remove, taken};
+use crate::steps::{absent_for_sure, named_thing, on_account, refused, take_back, taken};
 
 on_account! {
     /// Looks whether there is an endpoint already.
@@ -146,7 +146,7 @@ impl Step for EnsureCdn {
             },
         };
         match id {
-            Some(id) => remove(&cloud, &format!("/v2/cdn/endpoints/{id}")).await,
+            Some(id) => take_back(&cloud, &attempt, &format!("/v2/cdn/endpoints/{id}")).await,
             None => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
-use crate::client::{ApiError, Class, Client};
+use crate::client::Client;
 use crate::steps::named::{Kind, text};
 use crate::steps::{named_thing, not_longer_than, on_account, refused, remove_tag, taken};
 
@@ -55,9 +55,9 @@ pub struct Cluster {
     pub database_name: String,
 }
 
-const CLUSTERS: Kind = Kind { many: "databases", one: "database" };
+pub(super) const CLUSTERS: Kind = Kind { many: "databases", one: "database" };
 
-fn read(found: &Value) -> Cluster {
+pub(super) fn read(found: &Value) -> Cluster {
     Cluster { database_id: text(found, "id"), database_name: text(found, "name") }
 }
 
@@ -180,16 +180,7 @@ async fn ensure(cloud: &Client, of: &Inside, list: &str) -> Result<(), StepError
         return Ok(());
     }
     let made = cloud.post::<Value>(&path, &json!({"name": of.name})).await;
-    made.map(drop).map_err(not_now)
-}
-
-/// A cluster that has just come online, or makes its first backup, refuses what it takes a moment later.
-fn not_now(error: ApiError) -> StepError {
-    if error.class() == Class::Precondition {
-        StepError::transient(&error).clean()
-    } else {
-        taken(error)
-    }
+    made.map(drop).map_err(taken)
 }
 
 /// Databases of the cluster that nobody here has made.
@@ -199,14 +190,13 @@ async fn strange(cloud: &Client, id: &str, wanted: &Wanted) -> Result<Vec<String
         return Ok(Vec::new());
     }
     let path = format!("/v2/databases/{id}/dbs");
-    let there: Vec<Value> =
-        cloud.find_list(&path, "dbs").await.map_err(not_now)?.unwrap_or_default();
+    let there: Vec<Value> = cloud.find_list(&path, "dbs").await.map_err(taken)?.unwrap_or_default();
     let own = ["defaultdb", "admin", "config", "local", wanted.name.as_str()];
     let names = there.iter().map(|database| text(database, "name"));
     Ok(names.filter(|name| !own.contains(&name.as_str())).collect())
 }
 
-const WITH_CLUSTER: &str = "it ends with its cluster, which nobody else uses";
+pub(super) const WITH_CLUSTER: &str = "it ends with its cluster, which nobody else uses";
 
 /// The database's name.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -262,8 +252,12 @@ impl Step for TrustSite {
     type Output = ();
 
     async fn execute(&self, _: Attempt, to: Trust) -> Result<(), StepError> {
-        let path = format!("/v2/databases/{}/firewall", to.database_id);
-        let rules = json!({"rules": [{"type": "tag", "value": to.run_tag}]});
-        self.cloud.put::<Value>(&path, &rules).await.map(drop).map_err(not_now)
+        trust(&self.cloud, &to.database_id, json!({"type": "tag", "value": to.run_tag})).await
     }
+}
+
+/// Lets one kind of caller reach the cluster, and nobody else.
+pub(super) async fn trust(cloud: &Client, id: &str, whom: Value) -> Result<(), StepError> {
+    let path = format!("/v2/databases/{id}/firewall");
+    cloud.put::<Value>(&path, &json!({ "rules": [whom] })).await.map(drop).map_err(taken)
 }

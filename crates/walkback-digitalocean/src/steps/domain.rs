@@ -80,15 +80,14 @@ impl Step for EnsureDomain {
         &self,
         attempt: Attempt,
         of: Named,
-        effect: Effect<Ensured>,
+        _: Effect<Ensured>,
     ) -> Result<(), StepError> {
         if of.domain_existed {
             return Ok(());
         }
         let cloud = self.cloud.undoing();
         if !self.there(&cloud, &of).await? {
-            let known = effect.known().is_some();
-            return if known { Ok(()) } else { absent_for_sure(&cloud, &attempt) };
+            return absent_for_sure(&cloud, &attempt);
         }
         let (domain, path) = (&of.domain, format!("/v2/domains/{}", of.domain));
         if let Some((_, record)) = records_of(&cloud, domain).await?.first() {
@@ -221,7 +220,7 @@ impl Step for CreateRecord {
         let path = format!("/v2/domains/{}/records/{}", to.domain, record.record_id);
         let found = cloud.find::<One>(&path).await?.map(|one| one.domain_record);
         match found {
-            None => Ok(()),
+            None => absent_for_sure(&cloud, &attempt),
             Some(found) if found.data != to.address => {
                 let text = format!(
                     "record {} of `{}` points to {} by now",

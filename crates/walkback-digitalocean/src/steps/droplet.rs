@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
@@ -40,6 +43,25 @@ pub struct Wanted {
     pub ssh_keys: Vec<String>,
     /// The private network.
     pub vpc_id: String,
+    /// What it does when it boots first.
+    #[serde(default)]
+    pub user_data: Option<String>,
+}
+
+impl Wanted {
+    /// As it is on record: what a droplet is told when it boots may be a secret, and is not to be read again, so
+    /// that its hash stands for it.
+    fn on_record(&self) -> Value {
+        let mut spec = json!(self);
+        if let (Some(members), Some(told)) = (spec.as_object_mut(), &self.user_data) {
+            members.insert(
+                "user_data_sha256".to_owned(),
+                json!(STANDARD.encode(Sha256::digest(told))),
+            );
+        }
+        spec.as_object_mut().into_iter().for_each(|members| drop(members.remove("user_data")));
+        spec
+    }
 }
 
 /// A droplet that was accepted.
@@ -131,11 +153,14 @@ impl Step for CreateDroplet {
         if let Some(droplet) = find(&self.cloud, &attempt).await? {
             return Ok(droplet);
         }
-        let body = json!({
+        let mut body = json!({
             "name": attempt.resource_name(&wanted.name), "region": wanted.region,
             "size": wanted.size, "image": wanted.image, "ssh_keys": wanted.ssh_keys,
             "vpc_uuid": wanted.vpc_id, "monitoring": true, "tags": attempt.tags(),
         });
+        if let Some(told) = wanted.user_data {
+            body["user_data"] = json!(told);
+        }
         Ok(droplet(self.cloud.post::<One>("/v2/droplets", &body).await?.droplet))
     }
 
@@ -169,6 +194,8 @@ impl Step for CreateDroplet {
                 return Err(StepError::not_yet(cloud.look()));
             }
             remove(&cloud, &format!("/v2/droplets/{id}")).await?;
+        } else {
+            absent_for_sure(&cloud, &attempt)?;
         }
         remove_tag(&cloud, &tag).await
     }
@@ -178,7 +205,12 @@ impl Step for CreateDroplet {
     }
 
     fn provisions(&self, wanted: &Self::Input, droplet: &Droplet) -> Option<Provision> {
-        named_thing("droplet", &droplet.droplet_id.to_string(), &droplet.droplet_name, wanted)
+        named_thing(
+            "droplet",
+            &droplet.droplet_id.to_string(),
+            &droplet.droplet_name,
+            &wanted.on_record(),
+        )
     }
 }
 

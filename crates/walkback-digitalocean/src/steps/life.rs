@@ -31,6 +31,8 @@ pub use shelve::{CheckShelving, ConfirmShelving, DestroyDroplets, SnapshotDrople
 pub use suspend::{Resume, Suspend};
 pub use tag::TagSuspended;
 
+pub(super) use state::NOBODY;
+
 on_account! {
     /// Reads what a site has and how that is now, so that it can be as before again.
     ReadSite;
@@ -185,7 +187,7 @@ impl Thing {
     }
 }
 
-/// Which site, and of what of it a snapshot is to be kept.
+/// Which site, and of what of it a snapshot or a fork is to be kept.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Wanted {
     /// The id of the saga that provisioned it.
@@ -196,6 +198,9 @@ pub struct Wanted {
     /// Volumes.
     #[serde(default)]
     pub keep_volumes: Vec<String>,
+    /// Database clusters.
+    #[serde(default)]
+    pub keep_databases: Vec<String>,
     /// Whether shelved droplets are made again, where that has to be said.
     #[serde(default)]
     pub unshelve: Option<bool>,
@@ -219,9 +224,10 @@ impl Wanted {
     fn must_be_in(&self, things: &[Thing]) -> Result<(), StepError> {
         let droplets = self.keep_droplets.iter().map(|id| (Kind::Droplet, id.to_string()));
         let volumes = self.keep_volumes.iter().map(|id| (Kind::Volume, id.clone()));
+        let databases = self.keep_databases.iter().map(|id| (Kind::Database, id.clone()));
         let of = |kind: Kind| things.iter().filter(move |thing| thing.kind == kind);
         let (mut wrong, mut seen) = (Vec::new(), Vec::new());
-        for (kind, id) in droplets.chain(volumes) {
+        for (kind, id) in droplets.chain(volumes).chain(databases) {
             if seen.contains(&(kind, id.clone())) {
                 wrong.push(format!("{} `{id}` is there twice", kind.one()));
                 continue;

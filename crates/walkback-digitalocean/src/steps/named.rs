@@ -6,7 +6,7 @@ use walkback::time::{Timestamp, parse_moment};
 use walkback::{Attempt, Probe, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{absent_for_sure, remove, taken};
+use crate::steps::{absent_for_sure, take_back, taken};
 
 /// A kind of thing that is unique by its name.
 pub(super) struct Kind {
@@ -62,7 +62,7 @@ impl Kind {
             None => self.find(cloud, name).await?.map(|found| text(&found, "id")),
         };
         match id {
-            Some(id) => remove(cloud, &format!("/v2/{}/{id}", self.many)).await,
+            Some(id) => take_back(cloud, attempt, &format!("/v2/{}/{id}", self.many)).await,
             None => absent_for_sure(cloud, attempt),
         }
     }

@@ -7,7 +7,7 @@ use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Client};
-use crate::steps::{absent_for_sure, is_under_way, on_account, refused, remove, thing};
+use crate::steps::{absent_for_sure, is_under_way, missing, on_account, refused, remove, thing};
 
 on_account! {
     /// Reserves an address in the run's project.
@@ -102,7 +102,9 @@ impl Step for ReserveIp {
             None => find(&cloud, &wanted).await?,
         };
         let Some(ip) = ip else { return absent_for_sure(&cloud, &attempt) };
-        let Some(found) = read(&cloud, &ip).await? else { return Ok(()) };
+        let Some(found) = read(&cloud, &ip).await? else {
+            return absent_for_sure(&cloud, &attempt);
+        };
         if found.project_id.as_ref() != Some(&wanted.project_id) {
             let text = format!("address {ip} is no longer in the project it was reserved for");
             return refused(text);
@@ -139,7 +141,7 @@ impl Step for AssignIp {
         let ip = &to.reserved_ip;
         let found = read(&self.cloud, ip).await?;
         match found.map(|found| found.on()) {
-            None => refused(format_args!("address {ip} is gone")),
+            None => missing(&self.cloud, &attempt, format_args!("address {ip}")),
             Some(Some(on)) if on == to.droplet_id => Ok(()),
             Some(Some(on)) => {
                 let text = format!("address {ip} is assigned to droplet {on}");

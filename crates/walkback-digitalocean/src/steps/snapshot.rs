@@ -95,7 +95,7 @@ async fn undo(
         found.retain(|found| found.snapshot_id != there.snapshot_id);
         found.push(there);
     }
-    if found.is_empty() && known.is_none() {
+    if found.is_empty() {
         return absent_for_sure(cloud, attempt);
     }
     for one in found {

@@ -92,16 +92,16 @@ impl Step for EnsureSshKey {
         &self,
         attempt: Attempt,
         wanted: Wanted,
-        effect: Effect<Keys>,
+        _: Effect<Keys>,
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         let found = find(&cloud, &fingerprint_of(&wanted)?).await?;
         match found {
-            None if matches!(effect, Effect::Unknown) => absent_for_sure(&cloud, &attempt),
+            None => absent_for_sure(&cloud, &attempt),
             Some(found) if found.name == attempt.resource_name(&wanted.name) => {
                 remove(&cloud, &format!("/v2/account/keys/{}", found.id)).await
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
         }
     }
 

@@ -8,7 +8,8 @@ use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
 use crate::client::{ApiError, Class, Client};
 use crate::steps::{
-    absent_for_sure, is_under_way, named_thing, on_account, refused, remove, remove_tag, taken,
+    absent_for_sure, is_under_way, missing, named_thing, on_account, refused, remove, remove_tag,
+    taken,
 };
 
 on_account! {
@@ -102,15 +103,12 @@ impl Step for CreateVolume {
         effect: Effect<Volume>,
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
-        let known = effect.known();
-        let found = match &known {
+        let found = match effect.known() {
             Some(volume) => read(&cloud, &volume.volume_id).await?,
             None => find(&cloud, &wanted, &attempt.resource_name(&wanted.name)).await?,
         };
         let Some(found) = found else {
-            if known.is_none() {
-                absent_for_sure(&cloud, &attempt)?;
-            }
+            absent_for_sure(&cloud, &attempt)?;
             return remove_tag(&cloud, &attempt.tags()[1]).await;
         };
         let id = &found.id;
@@ -173,8 +171,8 @@ impl Step for AttachVolume {
 
     async fn execute(&self, attempt: Attempt, to: Attachment) -> Result<(), StepError> {
         let Some(found) = read(&self.cloud, &to.volume_id).await? else {
-            let text = format!("volume `{}` is gone", to.volume_id);
-            return refused(text);
+            let volume = format_args!("volume `{}`", to.volume_id);
+            return missing(&self.cloud, &attempt, volume);
         };
         match found.droplet_ids.first() {
             Some(on) if *on == to.droplet_id => Ok(()),

@@ -84,6 +84,6 @@ async fn five_thousand_things_take_a_call_for_each_two_hundred() {
         (5_002, 5_002),
         "and the account's own project and VPC"
     );
-    // Twenty for the droplets, five for the volumes, and one for each other list.
-    assert_eq!(calls, 20 + 5 + 13);
+    // Twenty for the droplets, five for the volumes, one for each other list, and one for the project.
+    assert_eq!(calls, 20 + 5 + 15 + 1);
 }

@@ -181,6 +181,31 @@ async fn last_snapshots_are_kept_and_on_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_last_fork_of_a_database_is_kept_or_goes_again() {
+    for (then, left) in [(Operation::Approve { step: None }, 1), (Operation::Cancel, 0)] {
+        let site = Site::with(&json!({"database_engine": "pg"})).await;
+        let stage = &site.stage;
+        let before = stage.cloud.things()["databases"][0].clone();
+        let order = json!({"grace": "1s", "keep_databases": [before["id"]]});
+        let saga = site.run("offboard", order).await;
+        assert_eq!(stage.count("databases"), 2, "{saga:#?}");
+        let saga = stage.ask(saga.id, then).await;
+        let mut kept = stage.cloud.things().remove("databases").unwrap_or_default();
+        kept.retain(|one| one["id"] != before["id"]);
+        assert_eq!(kept.len(), left, "{saga:#?}");
+        let Some(kept) = kept.first() else { continue };
+        assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+        assert_eq!((&kept["engine"], &kept["size"]), (&before["engine"], &before["size"]));
+        let rows = stage.engine.list_provisioned(Some(saga.id)).await.unwrap();
+        let row = rows.iter().find(|row| row.what.kind == "database").unwrap();
+        assert_eq!(Some(row.what.external_id.as_str()), kept["id"].as_str());
+        let rules = format!("/v2/databases/{}/firewall", row.what.external_id);
+        let rules: Value = stage.client.get(&rules).await.unwrap();
+        assert_eq!(rules["rules"][0]["value"], "127.0.0.1", "nobody reaches it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn last_snapshots_go_again_when_the_customer_stays() {
     let site = Site::new().await;
     let saga = site.run("offboard", site.keeping()).await;
@@ -192,7 +217,14 @@ async fn last_snapshots_go_again_when_the_customer_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done() {
     let site = Site::new().await;
-    let saga = site.run("offboard", json!({"keep_droplets": [7, 7], "keep_volumes": ["v"]})).await;
+    let saga = site
+        .run(
+            "offboard",
+            json!({
+                "keep_droplets": [7, 7], "keep_volumes": ["v"], "keep_databases": ["d"]
+            }),
+        )
+        .await;
     assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
     let said = saga.steps.unwrap()[0].error.clone().unwrap();
     let droplet = site.droplet()["id"].clone();
@@ -200,6 +232,7 @@ async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done(
         said.contains(&format!("droplet `7` is not the site's, which has {droplet}")),
         "{said}"
     );
+    assert!(said.contains("database `d` is not the site's, which has none"), "{said}");
     assert!(said.contains("volume `v` is not the site's"), "{said}");
     assert!(said.contains("droplet `7` is there twice"), "{said}");
     assert_eq!(site.droplet()["status"], "active");

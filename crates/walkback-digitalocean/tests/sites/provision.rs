@@ -54,6 +54,60 @@ async fn a_cloud_that_disappoints_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_new_to_be_found_is_neither_missed_nor_left() {
+    for refused in [None, Some("POST /v2/volumes/*/actions"), Some("POST /v2/domains")] {
+        let stage = Stage::new();
+        stage.cloud.set(|settings| settings.reads_lag = Duration::from_secs(25));
+        if let Some(call) = refused {
+            // Most of what is there then is seconds old.
+            stage.cloud.set(|settings| settings.delays.extend([(Takes::Droplet, 1)]));
+            stage.cloud.turn(format!("fail_next=refused {call}").parse().unwrap());
+        }
+        let saga = stage.provision_with(&json!({"database_engine": "pg"})).await;
+        let end = if refused.is_some() { Status::RolledBack } else { Status::Completed };
+        assert_eq!(saga.status, end, "{saga:#?}");
+        if refused.is_none() {
+            let saga = stage.ask(saga.id, Operation::Rollback).await;
+            assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(is_bare(&stage), "{refused:?}: {:#?}", stage.cloud.things());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_does_not_answer_is_taken_back() {
+    let page = json!({"health_path": "/health"});
+    for order in [page.clone(), json!({"health_path": "/", "load_balancer": true})] {
+        let stage = Stage::new();
+        let saga = stage.provision_with(&order).await;
+        assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+        assert_eq!(saga.context.unwrap().value()["health_status"], 200);
+    }
+    let stage = Stage::new();
+    stage.cloud.set(|settings| settings.site_status = 503);
+    let saga = stage.provision_with(&page).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let error = saga.steps.iter().flatten().find_map(|step| step.error.clone()).unwrap();
+    let expected = "http://shop.example.com/health is not to be had: it answers 503";
+    assert_eq!(error, expected);
+    assert!(is_bare(&stage), "{:#?}", stage.cloud.things());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_droplet_is_told_when_it_boots_is_on_record_as_a_hash() {
+    let stage = Stage::new();
+    let saga = stage.provision_with(&json!({"user_data": "#!/bin/sh\necho s3cr3t"})).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    let rows = stage.engine.list_provisioned(Some(saga.id)).await.unwrap();
+    let droplet = rows.iter().find(|row| row.what.kind == "droplet").unwrap().what.spec.value();
+    // openssl dgst -sha256 -binary | base64
+    assert_eq!(droplet["user_data_sha256"], "OWXCmLXjt5dE3lXwjTgTdK/EpZJ47H+yFEwkQtb9Frk=");
+    assert!(!format!("{rows:?}").contains("s3cr3t"));
+    assert_eq!(stage.cloud.things()["droplets"][0]["user_data"], json!(null));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_has_grown_is_not_removed() {
     let stage = Stage::new();
     let saga = stage.provision().await;

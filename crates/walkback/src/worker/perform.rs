@@ -163,6 +163,7 @@ impl Performance {
             waited: state.started_at.map(|at| now.since(at)).unwrap_or_default(),
             unknown_for: state
                 .unknown_since
+                .max(state.finished_at)
                 .or(state.started_at)
                 .map(|at| now.since(at))
                 .unwrap_or_default(),

@@ -200,9 +200,7 @@ impl Step for RebuildDroplets {
             }
         }
         all_of(failed)?;
-        if known.is_none() {
-            absent_for_sure(&cloud, &attempt)?;
-        }
+        absent_for_sure(&cloud, &attempt)?;
         remove_tag(&cloud, &tag).await
     }
 

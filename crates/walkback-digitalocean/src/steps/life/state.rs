@@ -15,7 +15,7 @@ const SHUTDOWN: Duration = Duration::from_mins(2);
 /// After how long a shutdown that was of no use says nothing any more: it is told to once more.
 const FORGOTTEN: Duration = Duration::from_mins(30);
 /// Who may reach a suspended database if nobody is named: without any rule everybody could.
-const NOBODY: &str = "127.0.0.1";
+pub(in crate::steps) const NOBODY: &str = "127.0.0.1";
 
 /// What a suspended site still does.
 #[derive(Clone, Debug, Default)]

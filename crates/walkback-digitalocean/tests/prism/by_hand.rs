@@ -1,242 +1,22 @@
-//! The official specification as an outside judge: every call of the client and every answer of the
-//! simulator, through Prism's proxy. `scripts/test` installs Prism and names it in `WALKBACK_PRISM`.
+//! Calls that no saga makes.
 
-#![expect(clippy::unwrap_used, reason = "a test reports by panic")]
-
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use walkback::clock::SystemClock;
-use walkback::engine::{Asked, Operation};
-use walkback::{Engine, MemoryStore, Order, Registry, SagaId, Status};
-use walkback_digitalocean::client::{Answer, Method, Request, SendError, Sent, Transport};
-use walkback_digitalocean::secrets::Memory;
-use walkback_digitalocean::simulator::Server;
-use walkback_digitalocean::{Client, Simulator, inventory, sagas};
+use walkback_digitalocean::client::{Method, Request, Transport};
 
-const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/openapi.json");
+use crate::judge::{Judged, call};
 
-/// How long Prism may take to begin.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// Calls through the judge, which names what is wrong in a header.
-struct Judged {
-    client: reqwest::Client,
-    base: String,
-    verdicts: Arc<Mutex<Verdicts>>,
+/// All of them.
+pub(crate) async fn everything(judged: &Judged) {
+    one_by_one(judged).await;
+    lives_by_hand(judged).await;
+    changes_by_hand(judged).await;
+    parts_by_hand(judged).await;
 }
 
-#[derive(Debug, Default)]
-struct Verdicts {
-    calls: usize,
-    violations: Vec<String>,
-}
-
-impl Transport for Judged {
-    fn send(&self, request: Request) -> Sent<'_> {
-        Box::pin(async move {
-            let Request { method, path, body } = request;
-            let unknown = |error: reqwest::Error| SendError::Unknown(error.to_string());
-            let name = reqwest::Method::from_bytes(method.name().as_bytes()).unwrap();
-            let mut asked = self.client.request(name, format!("{}{path}", self.base));
-            asked = asked.bearer_auth("secret").header("content-type", "application/json");
-            asked = asked.header("accept", "application/json");
-            if let Some(body) = body {
-                asked = asked.body(body.to_string());
-            }
-            let answer = asked.send().await.map_err(unknown)?;
-            let status = answer.status().as_u16();
-            let violations = answer.headers().get("sl-violations").map(|told| {
-                let told = told.to_str().unwrap_or("unreadable");
-                format!("{method} {path}: {status}: {told}")
-            });
-            self.judged(violations);
-            let text = answer.text().await.map_err(unknown)?;
-            let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-            Ok(Answer { status, body, ..Answer::default() })
-        })
-    }
-}
-
-impl Judged {
-    fn judged(&self, violations: Option<String>) {
-        let mut verdicts = self.verdicts.lock().unwrap();
-        verdicts.calls += 1;
-        verdicts.violations.extend(violations);
-    }
-}
-
-/// The judge's process.
-struct Prism(Child);
-
-impl Prism {
-    /// In front of this server; nothing, if there is no judge here.
-    async fn before(upstream: &str) -> Option<(Self, String)> {
-        let program = std::env::var_os("WALKBACK_PRISM")?;
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut command = Command::new(program);
-        command.args([
-            "proxy",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            SPECIFICATION,
-            upstream,
-        ]);
-        let mut prism = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let begun = tokio::time::Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert_eq!(prism.0.try_wait().unwrap(), None, "Prism has ended");
-            assert!(begun.elapsed() < PATIENCE, "Prism does not begin");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some((prism, format!("http://127.0.0.1:{port}")))
-    }
-}
-
-impl Drop for Prism {
-    fn drop(&mut self) {
-        // One that has ended already is what is wanted.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-async fn call(judged: &Judged, method: Method, path: &str, body: Option<Value>) -> u16 {
-    let request = Request { method, path: path.to_owned(), body };
-    judged.send(request).await.unwrap().status
-}
-
-#[tokio::test]
-async fn calls_and_answers_are_as_the_specification_says() {
-    let cloud = Simulator::new(Arc::new(SystemClock));
-    cloud.set(|settings| settings.speed = 60);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    let stop = CancellationToken::new();
-    let server =
-        Server::new(cloud.clone(), vec!["secret".to_owned()]).serve(listener, stop.clone());
-    let judge = async {
-        let Some((prism, base)) = Prism::before(&upstream).await else {
-            eprintln!("WALKBACK_PRISM is not set: nothing was judged");
-            return stop.cancel();
-        };
-        let verdicts = Arc::new(Mutex::new(Verdicts::default()));
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let judged = || Judged {
-            client: reqwest::Client::new(),
-            base: base.clone(),
-            verdicts: Arc::clone(&verdicts),
-        };
-        whole_life(judged()).await;
-        life_of_files(judged()).await;
-        everything_by_hand(&judged()).await;
-        lives_by_hand(&judged()).await;
-        changes_by_hand(&judged()).await;
-        parts_by_hand(&judged()).await;
-        let found = std::mem::take(&mut *verdicts.lock().unwrap());
-        eprintln!("{} calls judged, {} violations", found.calls, found.violations.len());
-        assert!(found.violations.is_empty(), "{}", found.violations.join("\n"));
-        assert!(found.calls > 200);
-        // The control: what is wrong is named.
-        let wrong = json!({"name": "no blanks in names", "region": 7});
-        call(&judged(), Method::Post, "/v2/vpcs", Some(wrong)).await;
-        assert!(!verdicts.lock().unwrap().violations.is_empty(), "the judge sees nothing");
-        drop(prism);
-        stop.cancel();
-    };
-    tokio::join!(server, judge);
-}
-
-/// A site is provisioned, and rolled back; another is provisioned, suspended, resumed and removed.
-async fn whole_life(judged: Judged) {
-    let client = Client::over(Arc::new(judged), Arc::new(SystemClock)).hurrying(30);
-    let registry = sagas::add(Registry::with_builtins(), &client);
-    let engine = Engine::new(registry, MemoryStore::new()).unwrap();
-    let plain = json!({
-        "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "count": 2, "volume_gib": 10,
-        "domain": "shop.example.com"
-    });
-    let id = done(&engine, "provision", &plain).await;
-    ask(&engine, id, Operation::Rollback).await;
-    settled(&engine, id, Status::RolledBack).await;
-    let served = json!({
-        "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "domain": "shop.example.com",
-        "database_engine": "pg", "load_balancer": true, "volume_gib": 10,
-        "ssh_public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
-    });
-    let site = done(&engine, "provision", &served).await;
-    done(&engine, "suspend", &json!({"site": site, "parking_ip": "192.0.2.7"})).await;
-    let found = inventory::survey(&client, &SystemClock).await.unwrap();
-    assert!(found.survey.found.len() > 10 && found.not_allowed.is_empty(), "{found:?}");
-    done(&engine, "resume_service", &json!({ "site": site })).await;
-    done(&engine, "suspend", &json!({"site": site, "shelve": true})).await;
-    done(&engine, "resume_service", &json!({"site": site, "unshelve": true})).await;
-    let rows = engine.list_provisioned(Some(site)).await.unwrap();
-    let id =
-        |kind: &str| rows.iter().find(|row| row.what.kind == kind).map(|row| &row.what.external_id);
-    let droplet: u64 = id("droplet").unwrap().parse().unwrap();
-    let offboard = json!({
-        "site": site, "grace": "0s", "keep_droplets": [droplet], "keep_volumes": [id("volume")]
-    });
-    let offboard = offboard.to_string();
-    let order = Order::kind("offboard").input(offboard);
-    let id = engine.start_saga(order).await.unwrap().id;
-    engine.work_until_idle().await.unwrap();
-    ask(&engine, id, Operation::Approve { step: None }).await;
-    settled(&engine, id, Status::Completed).await;
-}
-
-/// A key of Spaces and a CDN endpoint are made, suspended, resumed and removed.
-async fn life_of_files(judged: Judged) {
-    let client = Client::over(Arc::new(judged), Arc::new(SystemClock)).hurrying(30);
-    let client = client.keeping(Arc::new(Memory::default()));
-    let registry = sagas::add(Registry::with_builtins(), &client);
-    let engine = Engine::new(registry, MemoryStore::new()).unwrap();
-    let order = json!({
-        "name": "shop", "cdn_origin": "files.fra1.digitaloceanspaces.com",
-        "spaces_grants": [{"bucket": "files", "permission": "readwrite"}]
-    });
-    let steps = Order::steps(["look_for_cdn", "ensure_cdn", "create_spaces_key"]);
-    let site = engine.start_saga(steps.input(order.to_string())).await.unwrap().id;
-    settled(&engine, site, Status::Completed).await;
-    done(&engine, "suspend", &json!({ "site": site })).await;
-    done(&engine, "resume_service", &json!({ "site": site })).await;
-    let order = json!({"site": site, "grace": "0s"});
-    let order = Order::kind("offboard").input(order.to_string());
-    let id = engine.start_saga(order).await.unwrap().id;
-    engine.work_until_idle().await.unwrap();
-    ask(&engine, id, Operation::Approve { step: None }).await;
-    settled(&engine, id, Status::Completed).await;
-}
-
-async fn done(engine: &Engine, kind: &str, order: &Value) -> SagaId {
-    let order = Order::kind(kind).input(order.to_string());
-    let id = engine.start_saga(order).await.unwrap().id;
-    settled(engine, id, Status::Completed).await;
-    id
-}
-
-async fn settled(engine: &Engine, id: SagaId, status: Status) {
-    engine.work_until_idle().await.unwrap();
-    let saga = engine.show_saga(id).await.unwrap();
-    assert_eq!(saga.status, status, "{saga:#?}");
-}
-
-async fn ask(engine: &Engine, id: SagaId, operation: Operation) {
-    let asked = Asked { actor: "ada".to_owned(), reason: None };
-    engine.operate(id, &operation, &asked).await.unwrap();
-}
-
-/// What the sagas do not call.
-async fn everything_by_hand(judged: &Judged) {
+/// What needs nothing that was made before.
+async fn one_by_one(judged: &Judged) {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKf5xJtN2s0ygb3pQZPJt7Fg9B2l4L1f3i1m2o8Y9w0a a";
     for (method, path, body, status) in [
         (Method::Get, "/v2/account", None, 200),
@@ -326,13 +106,44 @@ async fn lives_by_hand(judged: &Judged) {
     idle(judged, &path).await;
     let droplet = answer(judged, Method::Get, &path, Value::Null).await;
     assert_eq!(droplet["droplet"]["size_slug"], "s-1vcpu-2gb");
-    for list in ["snapshots", "destroy_with_associated_resources"] {
+    for list in [
+        "snapshots",
+        "destroy_with_associated_resources",
+        "backups",
+        "firewalls",
+        "kernels",
+        "neighbors",
+    ] {
         answer(judged, Method::Get, &format!("{path}/{list}"), Value::Null).await;
     }
+    images_by_hand(judged).await;
     let custom = json!({
         "name": "own", "type": "custom", "private_key": "k", "leaf_certificate": "c"
     });
     answer(judged, Method::Post, "/v2/certificates", custom).await;
+}
+
+/// Images of the account's own: a snapshot that was taken before, and one that is fetched.
+async fn images_by_hand(judged: &Judged) {
+    let fetched = json!({
+        "name": "own", "url": "http://images.example.com/own.qcow2", "distribution": "Debian",
+        "region": "fra1", "tags": ["a"]
+    });
+    let fetched = answer(judged, Method::Post, "/v2/images", fetched).await;
+    assert_eq!(fetched["image"]["status"], "NEW");
+    let own = answer(judged, Method::Get, "/v2/images?private=true", Value::Null).await;
+    let own = own["images"].as_array().unwrap();
+    assert!(own.len() >= 2, "{own:?}");
+    for image in own {
+        let path = format!("/v2/images/{}", image["id"]);
+        answer(judged, Method::Put, &path, json!({"name": "other"})).await;
+        let now = answer(judged, Method::Get, &path, Value::Null).await;
+        assert_eq!(now["image"]["name"], "other");
+        answer(judged, Method::Delete, &path, Value::Null).await;
+        assert_eq!(call(judged, Method::Get, &path, None).await, 404);
+    }
+    let base = answer(judged, Method::Get, "/v2/images?type=distribution", Value::Null).await;
+    assert_eq!(base["meta"]["total"], 3);
 }
 
 /// What can be changed about what was made with as little said of it as may be.
