@@ -104,14 +104,19 @@ impl Client {
         self.budget.now()
     }
 
+    /// How long something of an account takes that is so long on a real one.
+    pub(crate) fn hurried(&self, real: Duration) -> Duration {
+        real / self.hurry
+    }
+
     /// After how long what is new is surely shown.
     pub(crate) fn settled_after(&self) -> Duration {
-        SETTLE / self.hurry
+        self.hurried(SETTLE)
     }
 
     /// When to look again at something that is being made or removed.
     pub(crate) fn look(&self) -> Duration {
-        LOOK / self.hurry
+        self.hurried(LOOK)
     }
 
     /// Asks a site for a page; see [`Transport::visit`].

@@ -66,8 +66,12 @@ impl<'a> Call<'a> {
 
     /// A member of the body that must be a text.
     pub(super) fn text(&self, name: &str) -> Result<&'a str, Refusal> {
-        let text = self.body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        text.ok_or_else(|| unprocessable(format!("{name} is required")))
+        self.said(name).ok_or_else(|| unprocessable(format!("{name} is required")))
+    }
+
+    /// A text of the body that may be left out; clients send an empty one for none.
+    pub(super) fn said(&self, name: &str) -> Option<&'a str> {
+        self.body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     /// A list of texts in the body; empty, if it is not there.

@@ -84,7 +84,7 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     if world.all("databases").any(named) || world.leaving("databases").any(named) {
         return Err(unprocessable("cluster name is not available"));
     }
-    let network = call.body["private_network_uuid"].as_str();
+    let network = call.said("private_network_uuid");
     if let Some(id) = network {
         let here = world.get("vpcs", id).filter(|vpc| vpc["region"] == region);
         here.ok_or_else(|| unprocessable("private network is not found in this region"))?;

@@ -134,7 +134,7 @@ fn create(world: &mut World, call: &Call<'_>, settings: &mut Settings) -> Said {
         return Err(unprocessable(message));
     }
     check_parts(world, call, region)?;
-    let network = call.body["vpc_uuid"].as_str().map(str::to_owned);
+    let network = call.said("vpc_uuid").map(str::to_owned);
     let network = network.unwrap_or_else(|| vpcs::default_of(world, region, call.now));
     let tagged = call.texts("tags");
     tagged.iter().try_for_each(|tag| tags::ensure(world, tag, call.now))?;
@@ -186,7 +186,7 @@ fn image(world: &World, call: &Call<'_>, region: &str) -> Result<Value, Refusal>
 
 /// What a droplet is made with must be there.
 fn check_parts(world: &World, call: &Call<'_>, region: &str) -> Result<(), Refusal> {
-    if let Some(vpc) = call.body["vpc_uuid"].as_str() {
+    if let Some(vpc) = call.said("vpc_uuid") {
         let found = world.get("vpcs", vpc).filter(|vpc| vpc["region"] == region);
         found.ok_or_else(|| unprocessable("VPC is not found in this region"))?;
     }

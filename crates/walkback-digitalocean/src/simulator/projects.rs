@@ -108,7 +108,7 @@ fn member(shelf: &str) -> &'static str {
 
 /// The project that the call wants the thing to be in.
 pub(super) fn of(call: &Call<'_>) -> String {
-    call.body["project_id"].as_str().unwrap_or(DEFAULT).to_owned()
+    call.said("project_id").unwrap_or(DEFAULT).to_owned()
 }
 
 fn assign(world: &mut World, urn: &str, project: &str, now: i64) -> Value {

@@ -61,7 +61,7 @@ fn create(world: &mut World, call: &Call<'_>, one: &str, settings: &mut Settings
     if catalogue::region(region).is_null() {
         return Err(unprocessable("region is invalid"));
     }
-    if let Some(project) = call.body["project_id"].as_str() {
+    if let Some(project) = call.said("project_id") {
         world.must("projects", project)?;
     }
     let region = region.to_owned();

@@ -170,7 +170,8 @@ async fn changes_by_hand(judged: &Judged) {
     let cdn = json!({"origin": "b.fra1.digitaloceanspaces.com"});
     let cdn = made("/v2/cdn/endpoints", "endpoint", cdn).await;
     let cluster = json!({
-        "name": "db-by-hand", "engine": "valkey", "size": "db-s-1vcpu-1gb", "region": "fra1", "num_nodes": 1
+        "name": "db-by-hand", "engine": "valkey", "size": "db-s-1vcpu-1gb", "region": "fra1", "num_nodes": 1,
+        "private_network_uuid": ""
     });
     let cluster = made("/v2/databases", "database", cluster).await;
     for list in ["/v2/reserved_ips", "/v2/floating_ips", "/v2/load_balancers", "/v2/databases"] {
