@@ -43,35 +43,10 @@ pub(super) fn answer(
             destroy(world, call, id);
             Ok((204, Value::Null))
         }
-        (Method::Get, [id, "actions"]) => {
-            world.must("droplets", id)?;
-            let mut actions = world.listed("actions", call);
-            actions.retain(|action| is_id(&action["resource_id"], id));
-            Ok((200, call.page("actions", actions)))
-        }
         (Method::Get, [id, "actions", action]) => {
             Ok((200, json!({"action": world.action_of(id, action)?})))
         }
-        (Method::Get, [id, "snapshots"]) => {
-            world.must("droplets", id)?;
-            Ok((200, snapshots::of(world, call, id)))
-        }
-        (Method::Get, [id, list @ ("backups" | "firewalls" | "kernels" | "neighbors")]) => {
-            let droplet = world.must("droplets", id)?;
-            Ok((
-                200,
-                match *list {
-                    "firewalls" => call.page("firewalls", firewalls::of_droplet(world, droplet)),
-                    // Nobody lives on the same machine, and what boots is in the image.
-                    "neighbors" => json!({ "droplets": [] }),
-                    none => call.page(none, Vec::new()),
-                },
-            ))
-        }
-        (Method::Get, [id, "destroy_with_associated_resources"]) => {
-            world.must("droplets", id)?;
-            Ok((200, associated(world, id)))
-        }
+        (Method::Get, [id, list]) => inside(world, call, id, list),
         (Method::Post, ["actions"]) => {
             let kind = call.text("type")?;
             if matches!(kind, "rename" | "resize" | "rebuild" | "reboot") {
@@ -87,6 +62,29 @@ pub(super) fn answer(
         (Method::Post, [id, "actions"]) => act(world, call, id, settings),
         _ => Err(not_found()),
     }
+}
+
+/// What a droplet has.
+fn inside(world: &World, call: &Call<'_>, id: &str, list: &str) -> Said {
+    let droplet = world.must("droplets", id)?;
+    Ok((
+        200,
+        match list {
+            "actions" => {
+                let mut actions = world.listed("actions", call);
+                actions.retain(|action| is_id(&action["resource_id"], id));
+                call.page("actions", actions)
+            }
+            // There are none: what boots is in the image.
+            "backups" | "kernels" => call.page(list, Vec::new()),
+            "destroy_with_associated_resources" => associated(world, id),
+            "firewalls" => call.page("firewalls", firewalls::of_droplet(world, droplet)),
+            // Nobody lives on the same machine.
+            "neighbors" => json!({ "droplets": [] }),
+            "snapshots" => snapshots::of(world, call, id),
+            _ => return Err(not_found()),
+        },
+    ))
 }
 
 /// The droplets with the tag that the call names; all of them are idle.
