@@ -114,7 +114,7 @@ impl CloudArgs {
             cloud.set(|settings| (settings.speed, settings.latency) = (SPEED, LATENCY));
             self.turn_knobs(&cloud);
             let client = Client::over(cloud.token("simulated"), Arc::new(SystemClock));
-            return Ok(client.hurrying(SPEED / 4));
+            return Ok(client.hurrying(cloud.speed() / 4));
         }
         if !self.knobs.is_empty() {
             return Err(wrong(

@@ -76,8 +76,7 @@ pub struct Inventory {
     pub not_allowed: Vec<(String, String)>,
 }
 
-/// Lists everything in the account: a call for each 200 things of a kind, and
-/// one for what each domain and each project has.
+/// Lists everything in the account: a call for each 200 things of a kind, and one for each domain.
 ///
 /// # Errors
 /// What the API, or the way there, says; nothing is known then.
@@ -98,19 +97,15 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
         };
         kinds.push(kind.to_owned());
         things.retain(|thing| !is_shown_elsewhere(kind, thing));
-        if kind == "project" {
-            for project in &mut things {
-                let path = format!("/v2/projects/{}/resources", told(&project["id"]));
-                let inside = read_while_there(cloud, clock, &path, "resources").await?;
-                project["resources"] =
-                    inside.into_iter().map(|mut one| one["urn"].take()).collect();
-            }
-        }
         if kind == "domain" {
             kinds.push("domain_record".to_owned());
             for domain in things.iter().filter_map(|domain| domain["name"].as_str()) {
                 let path = format!("/v2/domains/{domain}/records");
-                let records = read_while_there(cloud, clock, &path, "domain_records").await?;
+                let records = match read(cloud, clock, &path, "domain_records").await {
+                    // Gone since.
+                    Err(error) if error.class() == Class::NotFound => Vec::new(),
+                    records => records?,
+                };
                 let seen = |record: Value| {
                     seen("domain_record", format!("{domain}/{}", record["id"]), record)
                 };
@@ -136,24 +131,14 @@ pub async fn survey(cloud: &Client, clock: &dyn Clock) -> Result<Inventory, ApiE
 fn is_shown_elsewhere(kind: &str, thing: &Value) -> bool {
     match kind {
         "image" => thing["type"] == "snapshot",
-        "tag" => thing["name"].as_str().is_some_and(|name| {
-            ["saga:", "saga-op:"].iter().any(|of_sagas| name.starts_with(of_sagas))
-        }),
+        "tag" => is_of_saga(thing) && thing["resources"]["count"].as_u64() > Some(0),
         _ => false,
     }
 }
 
-/// What a thing has inside; nothing, if it is gone since.
-async fn read_while_there(
-    cloud: &Client,
-    clock: &dyn Clock,
-    path: &str,
-    member: &str,
-) -> Result<Vec<Value>, ApiError> {
-    match read(cloud, clock, path, member).await {
-        Err(error) if error.class() == Class::NotFound => Ok(Vec::new()),
-        inside => inside,
-    }
+fn is_of_saga(tag: &Value) -> bool {
+    let name = tag["name"].as_str().unwrap_or_default();
+    ["saga:", "saga-op:"].iter().any(|of_sagas| name.starts_with(of_sagas))
 }
 
 /// A list, however often the API says that it was one call too many.
@@ -182,7 +167,9 @@ fn seen(kind: &str, external_id: String, mut thing: Value) -> Seen {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let region = text(&thing["region"]).or_else(|| text(&thing["region"]["slug"]));
     let tags = thing["tags"].as_array().into_iter().flatten();
-    let tags = tags.filter_map(text).collect();
+    let tags = tags.filter_map(text);
+    // One that nothing carries tells by itself which saga has left it.
+    let tags = tags.chain(text(&thing["name"]).filter(|_| is_of_saga(&thing))).collect();
     let name = text(&thing["name"]).or_else(|| text(&thing["spec"]["name"]));
     cut_secrets(&mut thing);
     let state = Json::of(&thing).unwrap_or_else(|_| Json::empty_object());

@@ -142,6 +142,11 @@ impl Simulator {
         Arc::new(Access { cloud: self.clone(), token: token.to_owned(), reads_only: true })
     }
 
+    /// How much faster than real its clock runs.
+    pub fn speed(&self) -> u32 {
+        self.lock().settings.speed
+    }
+
     /// Calls so far.
     pub fn calls(&self) -> u64 {
         self.lock().calls

@@ -102,16 +102,18 @@ fn not_answered(error: &reqwest::Error) -> SendError {
 }
 
 /// Asks for a page over a connection of its own, which knows nothing of the account.
-async fn visit(page: &Page) -> Result<u16, String> {
+async fn visit(page: &Page, port: u16) -> Result<u16, String> {
     let told = |error: reqwest::Error| causes(&error);
     let client = reqwest::Client::builder()
+        // It would ask whoever has the name.
+        .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT)
         .timeout(TOTAL)
-        .resolve(&page.host, SocketAddr::new(page.address, 0))
+        .resolve(&page.host, SocketAddr::new(page.address, port))
         .build()
         .map_err(told)?;
-    let url = format!("{}://{}{}", page.scheme, page.host, page.path);
+    let url = format!("{}://{}:{port}{}", page.scheme, page.host, page.path);
     let answer = client.get(url).send().await.map_err(told)?;
     Ok(answer.status().as_u16())
 }
@@ -122,11 +124,48 @@ impl Transport for Http {
     }
 
     fn visit<'a>(&'a self, page: &'a Page) -> Visited<'a> {
-        Box::pin(visit(page))
+        Box::pin(visit(page, if page.scheme == "https" { 443 } else { 80 }))
     }
 
     fn account(&self) -> Option<String> {
         let hash = STANDARD.encode(Sha256::digest(self.token.as_bytes()));
         Some(format!("digitalocean:{}", &hash[..16]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_asked_for_where_the_site_is_and_with_nothing_of_the_account() {
+        // It is what brings the means for TLS.
+        let api = Http::new("https://api.example.com", "s3cr3t").unwrap();
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let heard = std::thread::spawn(move || {
+            let (mut visitor, _) = server.accept().unwrap();
+            let mut heard = [0; 4_096];
+            let length = visitor.read(&mut heard).unwrap();
+            visitor.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&heard[..length]).to_lowercase()
+        });
+        let page = Page {
+            scheme: "http",
+            // No name that the net would know.
+            host: "shop.invalid".to_owned(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            path: "/health".to_owned(),
+        };
+        assert_eq!(visit(&page, port).await, Ok(204));
+        let heard = heard.join().unwrap();
+        assert!(heard.starts_with("get /health http/1.1\r\n"), "{heard}");
+        assert!(heard.contains(&format!("host: shop.invalid:{port}")), "{heard}");
+        assert!(!heard.contains("s3cr3t") && !heard.contains("authorization"), "{heard}");
+        assert!(visit(&page, port).await.is_err(), "nobody is there any more");
+        assert!(!api.account().unwrap().contains("s3cr3t"));
     }
 }

@@ -43,8 +43,9 @@ fn grace() -> String {
 }
 
 impl Offboard {
-    /// What is kept for good is taken of what is switched off, and goes again if nothing is removed.
-    fn kept(&self) -> Vec<Steps> {
+    /// The last of what is kept for good is taken of what is switched off, and goes again if nothing is removed. Forks
+    /// are made when the grace is over: they have what the last backup has, and cost as much as what they are of.
+    fn snapshots(&self) -> Vec<Steps> {
         let droplets = self.keep_droplets.iter().enumerate().map(|(nth, id)| {
             StepRef::new("snapshot_droplet")
                 .scope(&format!("kept_droplet_{nth}"))
@@ -54,13 +55,16 @@ impl Offboard {
             let step = StepRef::new("snapshot_volume").scope(&format!("kept_volume_{nth}"));
             step.with("volume_id", id.as_str())
         });
+        droplets.chain(volumes).map(|snapshot| Steps::new().then(snapshot)).collect()
+    }
+
+    fn forks(&self) -> Vec<Steps> {
         let databases = self.keep_databases.iter().enumerate().map(|(nth, id)| {
             let of = |step: &str| StepRef::new(step).scope(&format!("kept_database_{nth}"));
             let fork = of("fork_database").with("forked_id", id.as_str());
             Steps::new().then(fork).then(of("await_database")).then(of("close_fork"))
         });
-        let disks = droplets.chain(volumes).map(|snapshot| Steps::new().then(snapshot));
-        disks.chain(databases).collect()
+        databases.collect()
     }
 }
 
@@ -78,12 +82,15 @@ impl Saga for Offboard {
         }
         let steps = off(Steps::new().then(read_site()), self.parking_ip.is_some());
         let mut steps = steps.then_all(["find_unknown", "export_zones"]);
-        let kept = self.kept();
-        if !kept.is_empty() {
-            steps = steps.then_lists(kept);
+        let (snapshots, forks) = (self.snapshots(), self.forks());
+        if !snapshots.is_empty() {
+            steps = steps.then_lists(snapshots);
+        }
+        steps = steps.then(wait);
+        if !forks.is_empty() {
+            steps = steps.then_lists(forks);
         }
         steps
-            .then(wait)
             .then(approve)
             .then("confirm_removal")
             .then_all([

@@ -46,9 +46,9 @@ pub struct Provision {
         example = &"ssh-ed25519 AAAA…"
     )]
     pub ssh_public_key: Option<String>,
-    /// What each droplet does when it boots first: a script, or a document of cloud-init.
+    /// What each droplet does when it boots first: a script, or a document of cloud-init, of at most 64 KiB. It is no
+    /// place for secrets: an order can be read in the store.
     #[serde(default)]
-    #[schemars(length(max = 65_536))]
     pub user_data: Option<String>,
     /// A page that must answer before the order counts as met, within a quarter of an hour: `/`. Without one nothing is
     /// asked.
@@ -130,6 +130,7 @@ impl Provision {
             volume_gib: self.volume_gib,
             load_balancer: self.load_balancer,
             domain: self.domain.clone(),
+            user_data: self.user_data.clone(),
             database_engine: self.database_engine.clone(),
             database_size: self.database_size.clone(),
         };

@@ -70,16 +70,7 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
     if !(3..=63).contains(&name.len()) || !name.chars().all(fits) {
         return Err(unprocessable("invalid cluster name"));
     }
-    if let Some(forked) = call.body["backup_restore"]["database_name"].as_str() {
-        let forked = world.all("databases").find(|(_, cluster)| cluster["name"] == forked);
-        let (_, forked) = forked.ok_or_else(|| unprocessable("cluster to restore is not found"))?;
-        if forked["status"] != "online" {
-            return Err(Refusal::new(412, "cluster has no backup yet"));
-        }
-        if forked["engine"] != engine {
-            return Err(unprocessable("cluster to restore has another engine"));
-        }
-    }
+    check_fork(world, call, engine)?;
     let named = |(_, cluster): (&String, &Value)| cluster["name"] == name;
     if world.all("databases").any(named) || world.leaving("databases").any(named) {
         return Err(unprocessable("cluster name is not available"));
@@ -107,8 +98,40 @@ fn create(world: &mut World, call: &Call<'_>) -> Said {
         "project_id": projects::of(call), "storage_size_mib": 10_240, "_rules": []
     });
     world.put("databases", &id, cluster.clone(), call.now);
+    if call.body["rules"].is_array() {
+        trust(world, call, &id)?;
+    }
     world.becomes(call, Takes::Database, "databases", &id, json!({"status": "online"}));
     Ok((201, json!({ "database": public(&cluster) })))
+}
+
+/// Whether the cluster that the call restores can be: it is there and has a backup.
+fn check_fork(world: &World, call: &Call<'_>, engine: &str) -> Result<(), Refusal> {
+    let Some(forked) = call.body["backup_restore"]["database_name"].as_str() else { return Ok(()) };
+    let forked = world.all("databases").find(|(_, cluster)| cluster["name"] == forked);
+    let (_, forked) = forked.ok_or_else(|| unprocessable("cluster to restore is not found"))?;
+    if engine == "valkey" || forked["engine"] != engine {
+        return Err(unprocessable("cluster to restore has no backups of this engine"));
+    }
+    if forked["status"] != "online" {
+        return Err(Refusal::new(412, "cluster has no backup yet"));
+    }
+    Ok(())
+}
+
+/// Whoever the call names may reach the cluster, and nobody else.
+fn trust(world: &mut World, call: &Call<'_>, id: &str) -> Result<(), Refusal> {
+    let mut rules = call.body["rules"].as_array().cloned().unwrap_or_default();
+    for rule in &mut rules {
+        if rule["type"].as_str().is_none() || rule["value"].as_str().is_none() {
+            return Err(unprocessable("invalid firewall rule"));
+        }
+        rule["uuid"] = json!(world.uuid());
+        rule["cluster_uuid"] = json!(id);
+        rule["created_at"] = json!(moment(call.now));
+    }
+    world.change("databases", id, |cluster| cluster["_rules"] = json!(rules));
+    Ok(())
 }
 
 /// Databases and users in a cluster, who may reach it, how large it is.
@@ -127,16 +150,7 @@ fn of_parts(world: &mut World, call: &Call<'_>, id: &str, part: &str, rest: &[&s
             Ok((200, json!({ "rules": rules })))
         }
         (Method::Put, "firewall", []) => {
-            let mut rules = call.body["rules"].as_array().cloned().unwrap_or_default();
-            for rule in &mut rules {
-                if rule["type"].as_str().is_none() || rule["value"].as_str().is_none() {
-                    return Err(unprocessable("invalid firewall rule"));
-                }
-                rule["uuid"] = json!(world.uuid());
-                rule["cluster_uuid"] = json!(id);
-                rule["created_at"] = json!(moment(call.now));
-            }
-            world.change("databases", id, |cluster| cluster["_rules"] = json!(rules));
+            trust(world, call, id)?;
             Ok((204, Value::Null))
         }
         (_, "dbs" | "users", _) if world.must("databases", id)?["engine"] == "valkey" => {

@@ -40,13 +40,18 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
     }
 }
 
-/// Whether what is asked for is too new to be found by its id. Tags are known by their names.
+/// Whether what is asked for, or is to be removed, is too new to be found by its id. Keys of Spaces are found at once.
 fn is_hidden(world: &World, call: &Call<'_>) -> bool {
-    match (call.method, call.at.as_slice()) {
-        (Method::Get, ["account", "keys", named]) => {
+    if !matches!(call.method, Method::Get | Method::Delete) {
+        return false;
+    }
+    match call.at.as_slice() {
+        ["account", "keys", named] => {
             keys::find(world, named).is_some_and(|id| world.is_hidden("ssh_keys", &id, call))
         }
-        (Method::Get, [kind, id]) if *kind != "tags" => world.is_hidden(kind, id, call),
+        ["cdn", "endpoints", id] => world.is_hidden("endpoints", id, call),
+        ["domains", _, "records", id] => world.is_hidden("records", id, call),
+        [kind, id] => world.is_hidden(kind, id, call),
         _ => false,
     }
 }

@@ -34,11 +34,17 @@ pub struct Ordered {
     pub load_balancer: bool,
     /// The domain that shall point there.
     pub domain: Option<String>,
+    /// What its droplets do when they boot first.
+    #[serde(default)]
+    pub user_data: Option<String>,
     /// The engine of its database, if it has one.
     pub database_engine: Option<String>,
     /// The size of that.
     pub database_size: String,
 }
+
+/// Bytes that a droplet can be told when it boots [the specification, of `user_data`].
+const USER_DATA: usize = 65_536;
 
 /// What the account says to that.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -207,6 +213,11 @@ impl CheckOrder {
                     "SSH key `{key}` is not in the account: expected its id or fingerprint"
                 ));
             }
+        }
+        if let Some(length) =
+            order.user_data.as_ref().map(String::len).filter(|&length| length > USER_DATA)
+        {
+            mistakes.push(format!("user_data has {length} bytes: expected at most {USER_DATA}"));
         }
         self.limits(order, &mut mistakes).await?;
         if let Some(engine) = &order.database_engine {

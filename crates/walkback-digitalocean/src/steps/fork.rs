@@ -1,5 +1,5 @@
 //! A fork of a database cluster: another cluster with what the last backup has, which outlives the first and is
-//! billed like it. A cluster's own backups go with it.
+//! billed like it. A cluster's own backups go with it. Nobody can reach a fork, or one address, from the beginning.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
+use crate::client::{ApiError, Client};
 use crate::steps::database::{CLUSTERS, Cluster, WITH_CLUSTER, read, trust};
 use crate::steps::life::NOBODY;
 use crate::steps::named::text;
@@ -15,7 +16,7 @@ use crate::steps::{named_thing, on_account, refused, remove_tag};
 on_account! {
     /// Forks a cluster: accepted, not yet there. It is not in the first one's private network, which may go.
     ForkDatabase;
-    /// Lets nobody reach a fork, or one address.
+    /// Lets nobody reach a fork, or one address, whatever it was made with.
     CloseFork;
 }
 
@@ -27,6 +28,20 @@ const ALIKE: [&str; 5] = ["engine", "version", "size", "num_nodes", "region"];
 pub struct OfDatabase {
     /// Its id.
     pub forked_id: String,
+    /// Who may reach the fork; nobody, if nothing is said.
+    #[serde(default)]
+    pub ops_ip: Option<String>,
+}
+
+/// The cluster; nothing, if it is gone.
+async fn cluster(cloud: &Client, id: &str) -> Result<Option<Value>, ApiError> {
+    let found = cloud.find::<Value>(&format!("/v2/databases/{id}")).await?;
+    Ok(found.map(|mut found| found["database"].take()))
+}
+
+/// The rule for who may reach a fork.
+fn whom(ops_ip: Option<&str>) -> Value {
+    json!({"type": "ip_addr", "value": ops_ip.unwrap_or(NOBODY)})
 }
 
 fn name(attempt: &Attempt) -> String {
@@ -41,12 +56,12 @@ impl Step for ForkDatabase {
 
     async fn execute(&self, attempt: Attempt, of: OfDatabase) -> Result<Cluster, StepError> {
         let id = &of.forked_id;
-        let found = self.cloud.find::<Value>(&format!("/v2/databases/{id}")).await?;
-        let Some(found) = found.map(|mut found| found["database"].take()) else {
+        let Some(found) = cluster(&self.cloud, id).await? else {
             return refused(format_args!("database `{id}` is gone"));
         };
         let mut members = json!({
             "backup_restore": {"database_name": text(&found, "name")}, "tags": attempt.tags(),
+            "rules": [whom(of.ops_ip.as_deref())],
         });
         for member in ALIKE {
             members[member] = found[member].clone();
@@ -54,14 +69,25 @@ impl Step for ForkDatabase {
         Ok(read(&CLUSTERS.ensure(&self.cloud, &name(&attempt), members).await?))
     }
 
+    /// A fork that has become larger than what it is of is somebody's by now: it stays.
     async fn compensate(
         &self,
         attempt: Attempt,
-        _: OfDatabase,
+        of: OfDatabase,
         effect: Effect<Cluster>,
     ) -> Result<(), StepError> {
         let cloud = self.cloud.undoing();
         let known = effect.known().map(|cluster| cluster.database_id);
+        if let Some(id) = &known
+            && let Some(fork) = cluster(&cloud, id).await?
+            && let Some(first) = cluster(&cloud, &of.forked_id).await?
+            && ["size", "num_nodes"].iter().any(|member| fork[member] != first[member])
+        {
+            return refused(format_args!(
+                "database `{id}` is no longer as large as `{}`, of which it was forked: somebody uses it",
+                of.forked_id
+            ));
+        }
         CLUSTERS.undo(&cloud, &attempt, &name(&attempt), known).await?;
         for tag in attempt.tags() {
             remove_tag(&cloud, &tag).await?;
@@ -95,7 +121,6 @@ impl Step for CloseFork {
     type Output = ();
 
     async fn execute(&self, _: Attempt, of: Closed) -> Result<(), StepError> {
-        let who = of.ops_ip.as_deref().unwrap_or(NOBODY);
-        trust(&self.cloud, &of.database_id, json!({"type": "ip_addr", "value": who})).await
+        trust(&self.cloud, &of.database_id, whom(of.ops_ip.as_deref())).await
     }
 }

@@ -233,7 +233,11 @@ impl Wanted {
                 continue;
             }
             seen.push((kind, id.clone()));
-            if !of(kind).any(|thing| thing.id == id) {
+            let found = of(kind).find(|thing| thing.id == id);
+            if found.is_some_and(|thing| thing.wanted()["database_engine"] == "valkey") {
+                wrong.push(format!("database `{id}` is of Valkey, which has no backups to fork"));
+            }
+            if found.is_none() {
                 let has: Vec<&str> = of(kind).map(|thing| &*thing.id).collect();
                 let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
                 wrong.push(format!("{} `{id}` is not the site's, which has {has}", kind.one()));

@@ -165,7 +165,8 @@ impl Step for CreateSpacesKey {
         let Made { access_key, secret_key } = made.key;
         let at = keeper.keep(&access_key, &secret_key).await;
         // Others may have gone on without this worker, and replaced the key meanwhile. A look that fails
-        // says nothing: what was made is made.
+        // says nothing: what was made is made. (That a new key is not found by its id is not known of Spaces; if it
+        // were, the secret would be lost, and the key replaced.)
         if let Ok(None) = cloud.find::<One<Found>>(&path(&access_key)).await {
             forget(cloud, &access_key).await?;
             return Err(StepError::transient("the key that was made is gone").unknown());
@@ -186,13 +187,17 @@ impl Step for CreateSpacesKey {
         let (cloud, name) = (self.cloud.undoing(), attempt.resource_name(&wanted.name));
         let known = effect.known().map(|key| key.access_key);
         if let Some(known) = &known {
+            if cloud.find::<One<Found>>(&path(known)).await?.is_none() {
+                // Its secret is forgotten only with it.
+                absent_for_sure(&cloud, &attempt)?;
+            }
             remove_named(&cloud, known, &name).await?;
         }
         for key in find(&cloud, &name).await? {
             remove_key(&cloud, &key.access_key).await?;
         }
         // There may be another one that no list shows yet.
-        if known.is_none() { absent_for_sure(&cloud, &attempt) } else { Ok(()) }
+        absent_for_sure(&cloud, &attempt)
     }
 
     /// One whose secret is lost is not what `execute` would have come to: it is executed again.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
-use crate::steps::{on_account, remove_tag};
+use crate::steps::{absent_for_sure, on_account, remove_tag};
 
 on_account! {
     /// Makes the run's tag; one that is there is the same.
@@ -37,8 +37,11 @@ impl Step for CreateTag {
         (): (),
         _: Effect<Tagged>,
     ) -> Result<(), StepError> {
-        let [run_tag, _] = attempt.tags();
-        remove_tag(&self.cloud.undoing(), &run_tag).await
+        let (cloud, [run_tag, _]) = (self.cloud.undoing(), attempt.tags());
+        if cloud.find::<Value>(&format!("/v2/tags/{run_tag}")).await?.is_none() {
+            return absent_for_sure(&cloud, &attempt);
+        }
+        remove_tag(&cloud, &run_tag).await
     }
 
     async fn probe(&self, attempt: Attempt, (): ()) -> Result<Probe<Tagged>, StepError> {

@@ -62,7 +62,7 @@ impl<C: Clock + Clone + 'static> Stage<C> {
     async fn plain(&self) -> Result<(), String> {
         let order = json!({
             "name": "shop", "region": "fra1", "size": "s-1vcpu-1gb", "count": 2, "volume_gib": 10,
-            "domain": "shop.example.com"
+            "domain": "shop.example.com", "user_data": "#!/bin/sh\necho hello"
         });
         let id = self.done("provision", &order).await?;
         self.ask(id, Operation::Rollback).await;

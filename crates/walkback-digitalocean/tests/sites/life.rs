@@ -238,6 +238,37 @@ async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done(
     assert_eq!(site.droplet()["status"], "active");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_no_backups_is_not_forked() {
+    let site = Site::with(&json!({"database_engine": "valkey"})).await;
+    let id = site.stage.cloud.things()["databases"][0]["id"].clone();
+    let saga = site.run("offboard", json!({ "keep_databases": [id] })).await;
+    assert_eq!(saga.status, Status::RolledBack, "{saga:#?}");
+    let said = saga.steps.unwrap()[0].error.clone().unwrap();
+    assert!(said.contains("is of Valkey, which has no backups to fork"), "{said}");
+    assert_eq!(site.droplet()["status"], "active");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_somebody_has_made_larger_stays() {
+    let site = Site::with(&json!({"database_engine": "pg"})).await;
+    let stage = &site.stage;
+    let first = stage.cloud.things()["databases"][0]["id"].clone();
+    let order = json!({"grace": "1s", "keep_databases": [first]});
+    let saga = site.run("offboard", order).await;
+    let all = stage.cloud.things().remove("databases").unwrap();
+    let fork = all.iter().find(|one| one["id"] != first).unwrap()["id"].as_str().unwrap();
+    let larger = json!({"size": "db-s-2vcpu-4gb", "num_nodes": 1});
+    let path = format!("/v2/databases/{fork}/resize");
+    stage.client.put::<Value>(&path, &larger).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let saga = stage.ask(saga.id, Operation::Cancel).await;
+    assert_eq!(saga.status, Status::Failed, "{saga:#?}");
+    let left = saga.residue.first().unwrap();
+    assert!(left.error.as_deref().unwrap().contains("is no longer as large as"), "{left:?}");
+    assert_eq!(stage.count("databases"), 2);
+}
+
 /// Cancelled while the droplet was busy until just now: the snapshot is asked for, and no list shows that.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_was_asked_for_late_does_not_stay_when_its_saga_is_cancelled() {

@@ -1,11 +1,13 @@
 //! What `provision` does about clouds that disappoint, and about things that are somebody else's by now.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use walkback::describe::SagaView;
 use walkback::engine::Operation;
 use walkback::{Order, Status};
+use walkback_digitalocean::client::{Method, Request, Sent, Transport};
 use walkback_digitalocean::simulator::{Settings, Takes};
 
 use crate::stage::Stage;
@@ -96,15 +98,40 @@ async fn a_site_that_does_not_answer_is_taken_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_droplet_is_told_when_it_boots_is_on_record_as_a_hash() {
-    let stage = Stage::new();
-    let saga = stage.provision_with(&json!({"user_data": "#!/bin/sh\necho s3cr3t"})).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let stage = Stage::with(|cloud| {
+        Arc::new(Heard { way: cloud.token("ours"), heard: Arc::clone(&heard) })
+    });
+    let told = "#!/bin/sh\necho s3cr3t";
+    let saga = stage.provision_with(&json!({ "user_data": told })).await;
     assert_eq!(saga.status, Status::Completed, "{saga:#?}");
     let rows = stage.engine.list_provisioned(Some(saga.id)).await.unwrap();
     let droplet = rows.iter().find(|row| row.what.kind == "droplet").unwrap().what.spec.value();
     // openssl dgst -sha256 -binary | base64
     assert_eq!(droplet["user_data_sha256"], "OWXCmLXjt5dE3lXwjTgTdK/EpZJ47H+yFEwkQtb9Frk=");
     assert!(!format!("{rows:?}").contains("s3cr3t"));
-    assert_eq!(stage.cloud.things()["droplets"][0]["user_data"], json!(null));
+    let heard = std::mem::take(&mut *heard.lock().unwrap());
+    let made = heard.iter().find(|request| request.path == "/v2/droplets").unwrap();
+    assert_eq!(made.body.as_ref().unwrap()["user_data"], told);
+    let longest = "ä".repeat(32_769);
+    let saga = stage.provision_with(&json!({ "user_data": longest })).await;
+    let error = saga.steps.iter().flatten().find_map(|step| step.error.clone()).unwrap();
+    assert!(error.contains("user_data has 65538 bytes: expected at most 65536"), "{error}");
+}
+
+/// The way to an account, and every POST on it.
+struct Heard {
+    way: Arc<dyn Transport>,
+    heard: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Transport for Heard {
+    fn send(&self, request: Request) -> Sent<'_> {
+        if request.method == Method::Post {
+            self.heard.lock().unwrap().push(request.clone());
+        }
+        self.way.send(request)
+    }
 }
 
 #[tokio::test(start_paused = true)]
