@@ -40,7 +40,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, settings: &mut Settings
     }
 }
 
-/// Whether what is asked for, or is to be removed, is too new to be found by its id. Keys of Spaces are found at once.
+/// Whether what is asked for, or is to be removed, is too new to be found by its id. Tags and keys of
+/// Spaces are found at once.
 fn is_hidden(world: &World, call: &Call<'_>) -> bool {
     if !matches!(call.method, Method::Get | Method::Delete) {
         return false;
@@ -51,7 +52,7 @@ fn is_hidden(world: &World, call: &Call<'_>) -> bool {
         }
         ["cdn", "endpoints", id] => world.is_hidden("endpoints", id, call),
         ["domains", _, "records", id] => world.is_hidden("records", id, call),
-        [kind, id] => world.is_hidden(kind, id, call),
+        [kind, id] if *kind != "tags" => world.is_hidden(kind, id, call),
         _ => false,
     }
 }
