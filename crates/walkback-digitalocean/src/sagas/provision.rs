@@ -212,10 +212,11 @@ impl Saga for Provision {
         let all = |step: &str| StepRef::new(step).collect("droplet_ids", &["web_*.droplet_id"]);
         let describe = all("describe_site").map("site_address", address);
         let describe = describe.with("https", self.https()).with("unpriced", self.unpriced());
-        let steps = steps.then(all("assign_project")).then(describe);
-        if self.health_path.is_none() {
-            return steps;
+        steps = steps.then(all("assign_project"));
+        if self.health_path.is_some() {
+            let check = StepRef::new("check_health").map("address", address);
+            steps = steps.then(check.with("https", self.https()));
         }
-        steps.then(StepRef::new("check_health").with("https", self.https()))
+        steps.then(describe)
     }
 }
