@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use walkback::desired::{Change, Provisioned};
+use walkback::time::Timestamp;
 use walkback::{Attempt, Json, Options, SagaId, Status, Step, StepError};
 
 use crate::client::{ApiError, Client};
@@ -288,6 +289,13 @@ async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepErro
     Ok(things)
 }
 
+/// When the newest of what the site has was made.
+async fn newest(attempt: &Attempt, site: &str) -> Result<Timestamp, StepError> {
+    let id = site.parse().or_else(|error| refused(format_args!("site `{site}`: {error}")))?;
+    let rows = attempt.provisioned(id).await?;
+    Ok(rows.iter().map(|row| row.created_at).max().unwrap_or_default())
+}
+
 /// What is recorded of the site now. Nobody but this run may have changed it since it was read.
 async fn untouched(site: &str, read: &[Thing], attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
     let now = things_of(site, attempt).await?;
@@ -314,6 +322,12 @@ impl Step for ReadSite {
         let mut things = things_of(&wanted.site, &attempt).await?;
         wanted.must_be_in(&things)?;
         wanted.must_say_so(&things)?;
+        let newest = newest(&attempt, &wanted.site).await?;
+        let (age, settled) = (self.cloud.now().since(newest), self.cloud.settled_after());
+        if age < settled {
+            // What is too new to be found would be taken for gone.
+            return Err(StepError::not_yet(settled - age));
+        }
         for thing in &mut things {
             thing.state = state::read(&self.cloud, thing).await?;
         }

@@ -239,6 +239,19 @@ async fn a_snapshot_of_what_is_not_the_sites_is_refused_before_anything_is_done(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_new_to_be_found_is_suspended_all_the_same() {
+    let stage = Stage::new();
+    stage.cloud.set(|settings| settings.reads_lag = Duration::from_secs(25));
+    let id = stage.provision().await.id;
+    let site = Site { stage, id };
+    let saga = site.run("suspend", json!({"parking_ip": "192.0.2.7"})).await;
+    assert_eq!(saga.status, Status::Completed, "{saga:#?}");
+    let records = site.stage.cloud.things().remove("records").unwrap();
+    let record = records.iter().find(|record| record["type"] == "A").unwrap();
+    assert_eq!((&record["data"], &site.droplet()["status"]), (&json!("192.0.2.7"), &json!("off")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_no_backups_is_not_forked() {
     let site = Site::with(&json!({"database_engine": "valkey"})).await;
     let id = site.stage.cloud.things()["databases"][0]["id"].clone();
