@@ -323,10 +323,12 @@ impl Step for ReadSite {
         wanted.must_be_in(&things)?;
         wanted.must_say_so(&things)?;
         let newest = newest(&attempt, &wanted.site).await?;
-        let (age, settled) = (self.cloud.now().since(newest), self.cloud.settled_after());
-        if age < settled {
-            // What is too new to be found would be taken for gone.
-            return Err(StepError::not_yet(settled - age));
+        let age = self.cloud.now().since(newest);
+        // What is too new to be found would be taken for gone.
+        if let Some(wait) =
+            self.cloud.settled_after().checked_sub(age).filter(|wait| !wait.is_zero())
+        {
+            return Err(StepError::not_yet(wait));
         }
         for thing in &mut things {
             thing.state = state::read(&self.cloud, thing).await?;
