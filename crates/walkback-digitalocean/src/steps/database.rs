@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
-use crate::client::Client;
+use crate::client::{ApiError, Client};
 use crate::steps::named::{Kind, text};
 use crate::steps::{named_thing, not_longer_than, on_account, refused, remove_tag, taken};
 
@@ -88,10 +88,9 @@ impl Step for CreateDatabase {
         let name = attempt.resource_name(&wanted.name);
         let known = effect.known().map(|cluster| cluster.database_id);
         if let Some(id) = &known
-            && let Some(found) = cloud.find::<Value>(&format!("/v2/databases/{id}")).await?
+            && let Some(found) = cluster(&cloud, id).await?
         {
-            let found = &found["database"];
-            let (size, nodes) = (text(found, "size"), found["num_nodes"].as_u64());
+            let (size, nodes) = (text(&found, "size"), found["num_nodes"].as_u64());
             if size != wanted.database_size || nodes != Some(1) {
                 let nodes = nodes.unwrap_or_default();
                 let made = &wanted.database_size;
@@ -254,6 +253,17 @@ impl Step for TrustSite {
     async fn execute(&self, _: Attempt, to: Trust) -> Result<(), StepError> {
         trust(&self.cloud, &to.database_id, json!({"type": "tag", "value": to.run_tag})).await
     }
+}
+
+/// The cluster; nothing, if it is gone.
+pub(super) async fn cluster(cloud: &Client, id: &str) -> Result<Option<Value>, ApiError> {
+    let found = cloud.find::<Value>(&format!("/v2/databases/{id}")).await?;
+    Ok(found.map(|mut found| found["database"].take()))
+}
+
+/// The rule that lets one address reach a cluster, or nobody: without any rule everybody could.
+pub(super) fn only(address: Option<&str>) -> Value {
+    json!({"type": "ip_addr", "value": address.unwrap_or("127.0.0.1")})
 }
 
 /// Lets one kind of caller reach the cluster, and nobody else.

@@ -3,13 +3,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use walkback::desired::Provision;
 use walkback::{Attempt, Effect, Options, Probe, Step, StepError};
 
-use crate::client::{ApiError, Client};
-use crate::steps::database::{CLUSTERS, Cluster, WITH_CLUSTER, read, trust};
-use crate::steps::life::NOBODY;
+use crate::steps::database::{CLUSTERS, Cluster, WITH_CLUSTER, cluster, only, read, trust};
 use crate::steps::named::text;
 use crate::steps::{named_thing, on_account, refused, remove_tag};
 
@@ -33,17 +31,6 @@ pub struct OfDatabase {
     pub ops_ip: Option<String>,
 }
 
-/// The cluster; nothing, if it is gone.
-async fn cluster(cloud: &Client, id: &str) -> Result<Option<Value>, ApiError> {
-    let found = cloud.find::<Value>(&format!("/v2/databases/{id}")).await?;
-    Ok(found.map(|mut found| found["database"].take()))
-}
-
-/// The rule for who may reach a fork.
-fn whom(ops_ip: Option<&str>) -> Value {
-    json!({"type": "ip_addr", "value": ops_ip.unwrap_or(NOBODY)})
-}
-
 fn name(attempt: &Attempt) -> String {
     attempt.resource_name("kept")
 }
@@ -61,7 +48,7 @@ impl Step for ForkDatabase {
         };
         let mut members = json!({
             "backup_restore": {"database_name": text(&found, "name")}, "tags": attempt.tags(),
-            "rules": [whom(of.ops_ip.as_deref())],
+            "rules": [only(of.ops_ip.as_deref())],
         });
         for member in ALIKE {
             members[member] = found[member].clone();
@@ -121,6 +108,6 @@ impl Step for CloseFork {
     type Output = ();
 
     async fn execute(&self, _: Attempt, of: Closed) -> Result<(), StepError> {
-        trust(&self.cloud, &of.database_id, whom(of.ops_ip.as_deref())).await
+        trust(&self.cloud, &of.database_id, only(of.ops_ip.as_deref())).await
     }
 }

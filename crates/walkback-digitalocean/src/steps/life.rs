@@ -32,8 +32,6 @@ pub use shelve::{CheckShelving, ConfirmShelving, DestroyDroplets, SnapshotDrople
 pub use suspend::{Resume, Suspend};
 pub use tag::TagSuspended;
 
-pub(super) use state::NOBODY;
-
 on_account! {
     /// Reads what a site has and how that is now, so that it can be as before again.
     ReadSite;
@@ -255,11 +253,11 @@ pub struct Things {
     pub things: Vec<Thing>,
 }
 
-/// What is recorded of the site, without its state in the account.
-async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
+/// What is recorded of the site, without its state in the account, and when the newest of it was made.
+async fn things_of(site: &str, attempt: &Attempt) -> Result<(Vec<Thing>, Timestamp), StepError> {
     let id: SagaId =
         site.parse().or_else(|error| refused(format_args!("site `{site}`: {error}")))?;
-    let mut things = Vec::new();
+    let (mut things, mut newest) = (Vec::new(), Timestamp::default());
     match attempt.status_of(id).await? {
         // What a failed one has left is removed like everything else.
         Some(Status::Completed | Status::Failed) => {}
@@ -279,6 +277,7 @@ async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepErro
                 "the site has {kind} `{made}`: this program does not know the kind"
             ));
         };
+        newest = newest.max(row.created_at);
         let (row_of, what) = (row.becomes(None), row.what);
         let (id, name) = (what.external_id, what.name);
         things.push(Thing { kind, id, name, row: row_of, state: Value::Null });
@@ -286,19 +285,12 @@ async fn things_of(site: &str, attempt: &Attempt) -> Result<Vec<Thing>, StepErro
     if things.is_empty() {
         return refused(format_args!("saga {id} has nothing in the account that is still wanted"));
     }
-    Ok(things)
-}
-
-/// When the newest of what the site has was made.
-async fn newest(attempt: &Attempt, site: &str) -> Result<Timestamp, StepError> {
-    let id = site.parse().or_else(|error| refused(format_args!("site `{site}`: {error}")))?;
-    let rows = attempt.provisioned(id).await?;
-    Ok(rows.iter().map(|row| row.created_at).max().unwrap_or_default())
+    Ok((things, newest))
 }
 
 /// What is recorded of the site now. Nobody but this run may have changed it since it was read.
 async fn untouched(site: &str, read: &[Thing], attempt: &Attempt) -> Result<Vec<Thing>, StepError> {
-    let now = things_of(site, attempt).await?;
+    let (now, _) = things_of(site, attempt).await?;
     for thing in &now {
         let was = read.iter().find(|was| was.row.step_idx == thing.row.step_idx);
         let by_us = thing.row.changed_by == Some(attempt.saga_id());
@@ -319,10 +311,9 @@ impl Step for ReadSite {
     type Output = Things;
 
     async fn execute(&self, attempt: Attempt, wanted: Wanted) -> Result<Things, StepError> {
-        let mut things = things_of(&wanted.site, &attempt).await?;
+        let (mut things, newest) = things_of(&wanted.site, &attempt).await?;
         wanted.must_be_in(&things)?;
         wanted.must_say_so(&things)?;
-        let newest = newest(&attempt, &wanted.site).await?;
         let age = self.cloud.now().since(newest);
         // What is too new to be found would be taken for gone.
         if let Some(wait) =

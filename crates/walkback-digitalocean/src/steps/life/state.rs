@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use walkback::StepError;
 
 use crate::client::{ApiError, Class, Client};
+use crate::steps::database::only;
 use crate::steps::droplet::actions;
 use crate::steps::life::{Kind, Thing};
 use crate::steps::named::moment;
@@ -14,8 +15,6 @@ use crate::steps::named::moment;
 const SHUTDOWN: Duration = Duration::from_mins(2);
 /// After how long a shutdown that was of no use says nothing any more: it is told to once more.
 const FORGOTTEN: Duration = Duration::from_mins(30);
-/// Who may reach a suspended database if nobody is named: without any rule everybody could.
-pub(in crate::steps) const NOBODY: &str = "127.0.0.1";
 
 /// What a suspended site still does.
 #[derive(Clone, Debug, Default)]
@@ -70,8 +69,7 @@ pub(super) fn suspended(kind: Kind, state: &Value, kept: &Kept) -> Value {
             }
         }
         Kind::Database => {
-            let ops = kept.ops_ip.as_deref().unwrap_or(NOBODY);
-            to["rules"] = json!([{"type": "ip_addr", "value": ops}]);
+            to["rules"] = json!([only(kept.ops_ip.as_deref())]);
         }
         Kind::SpacesKey => {
             for grant in to["grants"].as_array_mut().into_iter().flatten() {
