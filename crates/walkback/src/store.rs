@@ -154,6 +154,9 @@ pub trait Upkeep: Send + Sync {
     /// How the store itself is: its version, durability, health, size.
     fn examine(&self) -> Answer<'_, Vec<Finding>>;
 
+    /// Everything about those of these runs that are there, each with what it has provisioned, in this order.
+    fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>>;
+
     /// Removes a run whole and leaves its stone, in one commit; refused, unless the run still is as
     /// the stone says, is completed or rolled back, and nobody owns it nor it anything live.
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended>;

@@ -43,11 +43,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     finished: usize,
     /// The folder for the files of the measurement; a real disk. They are removed afterwards.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_parser = folder)]
     dir: PathBuf,
     /// On a PostgreSQL server of its own in that folder, beside pgbench; needs both installed.
     #[arg(long)]
     postgres: bool,
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let dir = PathBuf::from(text);
+    dir.is_dir().then_some(dir).ok_or_else(|| "there is no such folder".to_owned())
 }
 
 /// Runs that wait in the file that is not empty.

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use serde_json::json;
-use tokio::task::JoinSet;
 use walkback::engine::{Archived, Asked};
 use walkback::store::Filter;
-use walkback::{Engine, Error, SagaId, time::parse_duration};
+use walkback::{Engine, SagaId, time::parse_duration};
 
 use crate::commands::ask::Who;
 use crate::commands::{App, Outcome};
@@ -30,10 +29,8 @@ A saga goes whole, with its ledger and its key. What stays is its id, kind, end,
 hash, and who pruned it when. What needs a person, has something left, or owns something live \
 never goes. FILE is added a line of JSON for each saga, which is on the disk before the saga goes.";
 
-/// Sagas that are kept and removed together.
+/// Sagas that are read, kept and removed together.
 const BATCH: usize = 200;
-/// Sagas that are read together: as many as a process has connections to a server.
-const READ_AT_ONCE: usize = 8;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -84,40 +81,14 @@ pub(crate) async fn remove(
 ) -> Result<usize, Failure> {
     let mut pruned = 0;
     for batch in sagas.chunks(BATCH) {
-        let mut stones = Vec::new();
-        for few in batch.chunks(READ_AT_ONCE) {
-            for archived in archive(engine, few, asked).await? {
-                if let Some(export) = &mut export {
-                    export.add(&archived)?;
-                }
-                stones.push(archived.stone);
-            }
-        }
+        let archived = engine.archive(batch, asked).await?;
         if let Some(export) = &mut export {
+            archived.iter().try_for_each(|saga| export.add(saga))?;
             export.sync()?;
         }
-        pruned += engine.prune(stones).await?;
+        pruned += engine.prune(archived.into_iter().map(|saga| saga.stone).collect()).await?;
     }
     Ok(pruned)
-}
-
-/// Reads these sagas, all at once, in their order; without those that somebody else has pruned.
-async fn archive(engine: &Engine, few: &[SagaId], asked: &Asked) -> Result<Vec<Archived>, Failure> {
-    let mut reading = JoinSet::new();
-    for (nth, id) in few.iter().copied().enumerate() {
-        let (engine, asked) = (engine.clone(), asked.clone());
-        reading.spawn(async move { (nth, engine.archive(id, &asked).await) });
-    }
-    let mut read = reading.join_all().await;
-    read.sort_by_key(|(nth, _)| *nth);
-    let mut archived = Vec::with_capacity(read.len());
-    for (_, one) in read {
-        match one {
-            Err(Error::Pruned(_)) => {}
-            one => archived.push(one?),
-        }
-    }
-    Ok(archived)
 }
 
 /// The file in which pruned sagas are kept.

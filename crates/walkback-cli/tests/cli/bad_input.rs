@@ -49,6 +49,11 @@ fn a_missing_file_is_named() {
     let expected = "input: file `no.json` cannot be read";
     refused(&desk, &["run", "--steps", "echo", "--input", "@no.json"], &[expected]);
     refused(&desk, &["run", "--file", "no.yaml"], &["no.yaml"]);
+    refused(
+        &desk,
+        &["bench", "--dir", "nowhere"],
+        &["'nowhere' for '--dir <DIR>'", "no such folder"],
+    );
 }
 
 #[test]

@@ -23,8 +23,9 @@ pub struct Archived {
 }
 
 impl Engine {
-    /// Everything of a saga that shall go, so that it can be kept elsewhere first. Which may go, a
-    /// [`Filter`](crate::store::Filter) with `prunable_before` finds.
+    /// Everything of sagas that shall go, so that it can be kept elsewhere first, in their order; of those that
+    /// are not there any more, nothing. Which may go, a [`Filter`](crate::store::Filter) with
+    /// `prunable_before` finds. All are read at once and held in memory: ask for some hundreds at a time.
     ///
     /// ```
     /// use walkback::engine::Asked;
@@ -34,32 +35,36 @@ impl Engine {
     /// let id = engine.start_saga(Order::steps(["echo"])).await?.id;
     /// engine.work_until_idle().await?;
     /// let asked = Asked { actor: "ada".to_owned(), reason: None };
-    /// let archived = engine.archive(id, &asked).await?;
-    /// assert_eq!(engine.prune(vec![archived.stone]).await?, 1);
+    /// let archived = engine.archive(&[id], &asked).await?;
+    /// let stones = archived.into_iter().map(|saga| saga.stone).collect();
+    /// assert_eq!(engine.prune(stones).await?, 1);
     /// assert!(matches!(engine.show_saga(id).await, Err(Error::Pruned(_))));
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// If there is no saga of this id, or the store cannot be used.
-    pub async fn archive(&self, id: SagaId, asked: &Asked) -> Result<Archived, Error> {
+    /// If who asks is not said as it must be, or the store cannot be used.
+    pub async fn archive(&self, ids: &[SagaId], asked: &Asked) -> Result<Vec<Archived>, Error> {
         check_asked(asked)?;
-        let run = self.0.stored(id).await?;
-        let provisioned = self.0.store.provisioned(Some(id)).await?;
-        let (spec, head) = (&run.spec, &run.head);
-        let stone = Tombstone {
-            id,
-            kind: spec.kind.clone(),
-            status: head.status,
-            created_at: spec.created_at,
-            finished_at: head.finished_at.unwrap_or_default(),
-            len: head.len,
-            hash: head.hash,
-            pruned_at: self.0.clock.now(),
-            pruned_by: asked.actor.clone(),
-            reason: asked.reason.clone(),
-        };
-        Ok(Archived { run, provisioned, stone })
+        let found = self.0.store.archive(ids.to_vec()).await?;
+        let pruned_at = self.0.clock.now();
+        let archived = found.into_iter().map(|(run, provisioned)| {
+            let (spec, head) = (&run.spec, &run.head);
+            let stone = Tombstone {
+                id: spec.id,
+                kind: spec.kind.clone(),
+                status: head.status,
+                created_at: spec.created_at,
+                finished_at: head.finished_at.unwrap_or_default(),
+                len: head.len,
+                hash: head.hash,
+                pruned_at,
+                pruned_by: asked.actor.clone(),
+                reason: asked.reason.clone(),
+            };
+            Archived { run, provisioned, stone }
+        });
+        Ok(archived.collect())
     }
 
     /// Removes the sagas of these stones, each whole and only if it still is as it was archived, has

@@ -412,6 +412,13 @@ impl Upkeep for MemoryStore {
         self.answer(|_| vec![Finding::good("engine", "memory; it is gone with its process")])
     }
 
+    fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
+        self.answer(|kept| {
+            let found = ids.iter().filter_map(|id| kept.runs.get(id).map(|kept| (*id, kept)));
+            found.map(|(id, of)| (of.run.clone(), kept.records.provisioned(Some(id)))).collect()
+        })
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.answer(|kept| kept.prune(stone))
     }

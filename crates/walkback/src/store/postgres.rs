@@ -388,6 +388,14 @@ impl Upkeep for PostgresStore {
         self.0.database.read(move |connection| Box::pin(examine::examine(connection)))
     }
 
+    fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
+        let ids: Arc<[SagaId]> = ids.into();
+        self.0.database.read(move |connection| {
+            let ids = Arc::clone(&ids);
+            Box::pin(async move { prune::archive(connection, &ids).await })
+        })
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         Box::pin(self.0.prunes.submit(Arc::new(Pruning(stone))))
     }

@@ -318,6 +318,10 @@ impl Upkeep for SqliteStore {
         self.0.readers.read(examine::examine)
     }
 
+    fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
+        self.0.readers.read(move |connection| prune::archive(connection, &ids))
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.0.writer.submit(move |connection| prune::prune(connection, &stone))
     }

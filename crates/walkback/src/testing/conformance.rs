@@ -390,6 +390,7 @@ suite! { $
         the_sole_owner_may_append
         one_of_two_owners_may_not;
     prune:
+        runs_are_archived_with_all_there_is_of_them
         a_pruned_run_is_gone_whole
         a_pruned_run_leaves_its_stone
         a_pruned_runs_key_is_free

@@ -438,6 +438,10 @@ impl Upkeep for Faulty {
         self.call(|store| store.examine())
     }
 
+    fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
+        self.call(move |store| store.archive(ids))
+    }
+
     fn prune(&self, stone: Tombstone) -> Answer<'_, Appended> {
         self.call(move |store| store.prune(stone))
     }

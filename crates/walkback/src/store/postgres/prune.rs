@@ -1,18 +1,20 @@
-//! Removing whole runs, and the stones that they leave.
+//! Removing whole runs: all there is of them before, and the stones that they leave.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::desired::Provisioned;
 use crate::id::SagaId;
 use crate::store::postgres::codec::{
     EACH_ID, hash, moment, saga_id, signed, status, unsigned, uuid,
 };
 use crate::store::postgres::connect::{Connection, Trouble, Working};
 use crate::store::postgres::lane::{Job, Jobs};
-use crate::store::{Appended, Tombstone};
+use crate::store::postgres::{read, records};
+use crate::store::{Appended, StoredRun, Tombstone};
 
 /// Whether nobody needs run `s` with head `h` any more.
 pub(super) const PRUNABLE: &str = "h.status IN ('completed', 'rolled_back') AND h.owner IS NULL \
@@ -47,6 +49,24 @@ impl Job for Pruning {
             Ok(jobs.iter().map(|job| Some(end(job))).collect())
         })
     }
+}
+
+/// Everything about those of these runs that are there, each with what it has provisioned, in this order.
+pub(super) async fn archive(
+    connection: &mut Connection,
+    ids: &[SagaId],
+) -> Result<Vec<(StoredRun, Vec<Provisioned>)>, Trouble> {
+    let runs = read::load_all(connection, ids).await?;
+    let mut runs: HashMap<SagaId, StoredRun> =
+        runs.into_iter().map(|run| (run.spec.id, run)).collect();
+    let mut records: HashMap<SagaId, Vec<Provisioned>> = HashMap::new();
+    for record in records::provisioned_by(connection, ids).await? {
+        records.entry(record.saga_id).or_default().push(record);
+    }
+    let found = ids
+        .iter()
+        .filter_map(|id| Some((runs.remove(id)?, records.remove(id).unwrap_or_default())));
+    Ok(found.collect())
 }
 
 /// Removes those runs whole that still are as their stones say and that nobody needs; says which.

@@ -65,6 +65,14 @@ pub(super) async fn load(
     Ok(runs(connection, "WHERE s.id = $1", &[(&uuid(id), Type::UUID)]).await?.pop())
 }
 
+pub(super) async fn load_all(
+    connection: &mut Connection,
+    ids: &[SagaId],
+) -> Result<Vec<StoredRun>, Trouble> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(uuid).collect();
+    runs(connection, &format!("WHERE s.id = {EACH_ID}"), &[(&ids, Type::UUID_ARRAY)]).await
+}
+
 pub(super) async fn scan(
     connection: &mut Connection,
     after: Option<SagaId>,

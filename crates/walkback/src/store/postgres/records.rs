@@ -13,7 +13,7 @@ use crate::desired::{
 use crate::id::SagaId;
 use crate::json::Json;
 use crate::store::postgres::codec::{
-    damaged, index, moment, saga_id, signed, step_idx, unsigned, uuid,
+    EACH_ID, damaged, index, moment, saga_id, signed, step_idx, unsigned, uuid,
 };
 use crate::store::postgres::connect::{Connection, Trouble, Value};
 use crate::time::Timestamp;
@@ -251,9 +251,22 @@ pub(super) async fn provisioned(
     connection: &mut Connection,
     saga: Option<SagaId>,
 ) -> Result<Vec<Provisioned>, Trouble> {
-    let sql =
-        format!("{PROVISIONED} WHERE $1::uuid IS NULL OR p.saga_id = $1 ORDER BY p.provisioned_no");
-    let rows = connection.query(&sql, &[(&saga.map(uuid), Type::UUID)]).await?;
+    let Some(saga) = saga else {
+        let rows =
+            connection.query(&format!("{PROVISIONED} ORDER BY p.provisioned_no"), &[]).await?;
+        return rows.iter().map(provisioned_row).collect();
+    };
+    provisioned_by(connection, &[saga]).await
+}
+
+/// What these runs have provisioned, what is closed included.
+pub(super) async fn provisioned_by(
+    connection: &mut Connection,
+    sagas: &[SagaId],
+) -> Result<Vec<Provisioned>, Trouble> {
+    let sql = format!("{PROVISIONED} WHERE p.saga_id = {EACH_ID} ORDER BY p.provisioned_no");
+    let sagas: Vec<Uuid> = sagas.iter().copied().map(uuid).collect();
+    let rows = connection.query(&sql, &[(&sagas, Type::UUID_ARRAY)]).await?;
     rows.iter().map(provisioned_row).collect()
 }
 

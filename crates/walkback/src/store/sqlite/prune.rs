@@ -1,15 +1,31 @@
-//! Removing whole runs, and the stones that they leave.
+//! Removing whole runs: all there is of them before, and the stones that they leave.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::desired::Provisioned;
 use crate::id::SagaId;
 use crate::ledger::RowHash;
 use crate::store::sqlite::codec::{execute, moment, prepare, saga_id, signed, status, unsigned};
-use crate::store::{Appended, Tombstone};
+use crate::store::sqlite::{read, records};
+use crate::store::{Appended, StoredRun, Tombstone};
 
 /// Whether nobody needs run `s` with head `h` any more.
 pub(super) const PRUNABLE: &str = "h.status IN ('completed', 'rolled_back') AND h.owner IS NULL \
      AND NOT EXISTS (SELECT 1 FROM cloud_provisioned p WHERE p.saga_id = s.id AND p.closed_at IS NULL)";
+
+/// Everything about those of these runs that are there, each with what it has provisioned.
+pub(super) fn archive(
+    connection: &Connection,
+    ids: &[SagaId],
+) -> rusqlite::Result<Vec<(StoredRun, Vec<Provisioned>)>> {
+    let runs = ids.iter().filter_map(|id| read::load(connection, *id).transpose());
+    let with_records = runs.map(|run| {
+        let run = run?;
+        let provisioned = records::provisioned(connection, Some(run.spec.id))?;
+        Ok((run, provisioned))
+    });
+    with_records.collect()
+}
 
 /// Removes the run whole, if it still is as the stone says and nobody needs it.
 pub(super) fn prune(connection: &Connection, stone: &Tombstone) -> rusqlite::Result<Appended> {

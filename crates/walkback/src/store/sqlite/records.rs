@@ -190,9 +190,11 @@ pub(super) fn provisioned(
     connection: &Connection,
     saga: Option<SagaId>,
 ) -> rusqlite::Result<Vec<Provisioned>> {
-    let sql = format!("{PROVISIONED} WHERE ?1 IS NULL OR p.saga_id = ?1 ORDER BY p.provisioned_no");
-    let mut rows = prepare(connection, &sql)?;
-    rows.query_map([saga.map(|id| id.to_string())], provisioned_row)?.collect()
+    // Not by a condition that may be void: no index could be used for one saga then.
+    let of = saga.map_or("", |_| "WHERE p.saga_id = ?1");
+    let mut rows = prepare(connection, &format!("{PROVISIONED} {of} ORDER BY p.provisioned_no"))?;
+    let saga = saga.map(|id| id.to_string());
+    rows.query_map(rusqlite::params_from_iter(saga), provisioned_row)?.collect()
 }
 
 /// Every run's open rows for what `saga` has a row open for.

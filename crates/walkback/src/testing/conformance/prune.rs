@@ -56,6 +56,22 @@ fn old(before: i64) -> Filter {
     Filter { prunable_before: Some(at(before)), limit: 100, ..Filter::default() }
 }
 
+pub(super) async fn runs_are_archived_with_all_there_is_of_them(store: Under) {
+    let (made, _) = ended(&*store, spec()).await;
+    let (mut owner, claim) = owned(&*store, spec()).await;
+    applied(&*store, &claim, makes(&mut owner.run, &claim, 0, "v")).await;
+    applied(&*store, &claim, closes(&mut owner.run, &claim, 0)).await;
+    let (newer, older, pruned) = (claim.saga(), made.run.spec.id, ended(&*store, spec()).await.0);
+    assert_eq!(prune(&*store, &stone(&pruned.run)).await, Appended::Applied);
+    started(&*store, spec()).await;
+    let asked = vec![newer, pruned.run.spec.id, older, crate::SagaId::new()];
+    let archived = must(store.archive(asked).await);
+    let own = must(store.provisioned(Some(newer)).await);
+    assert_eq!(own.len(), 1);
+    assert_eq!(archived, [(load(&*store, newer).await, own), (load(&*store, older).await, vec![])]);
+    assert!(must(store.archive(Vec::new()).await).is_empty());
+}
+
 pub(super) async fn a_pruned_run_is_gone_whole(store: Under) {
     let labels = [("tenant".to_owned(), "a".to_owned())].into();
     let (made, claim) = ended(&*store, Spec { labels, ..keyed("k") }).await;

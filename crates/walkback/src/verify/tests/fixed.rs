@@ -89,6 +89,9 @@ impl Upkeep for Fixed {
     fn examine(&self) -> Answer<'_, Vec<Finding>> {
         no()
     }
+    fn archive(&self, _: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
+        no()
+    }
     fn prune(&self, _: Tombstone) -> Answer<'_, Appended> {
         no()
     }
