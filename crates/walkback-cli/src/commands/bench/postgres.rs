@@ -94,6 +94,14 @@ impl Ground {
         format!("postgres://walkback@{folder}:{port}/postgres?{options}")
     }
 
+    /// What the server still has to do about all that was before would be in the time of what is measured next.
+    fn settle(&self) -> Result<(), Failure> {
+        for first in ["VACUUM ANALYZE", "CHECKPOINT"] {
+            self.server.tell(first).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Runs pgbench; answers the figure of the line that holds `of`.
     fn pgbench(&self, args: &[&str], of: &str) -> Result<f64, Failure> {
         let (folder, port) = self.server.socket();
@@ -195,6 +203,7 @@ async fn beside_finished(ground: &Ground, args: &BenchArgs) -> Result<Beside, Fa
     let steps = ["echo", "echo", "echo"];
     let full = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
     full.fill(args.finished, 0).await?;
+    ground.settle()?;
     let (mut loaded, mut new) = (Vec::new(), Vec::new());
     for _ in 0..args.repeat.max(1) {
         loaded.push(full.throughput(args.sagas, &steps).await?);
@@ -266,10 +275,8 @@ async fn one_at_a_time(
     ground: &Ground,
     args: &BenchArgs,
 ) -> Result<(Latency, f64, Vec<f64>), Failure> {
-    // What the server still has to do about all that was before would be in the time of each commit.
-    for first in ["VACUUM ANALYZE", "CHECKPOINT", "CREATE TABLE one_row (at timestamptz)"] {
-        ground.server.tell(first).map_err(failed)?;
-    }
+    ground.settle()?;
+    ground.server.tell("CREATE TABLE one_row (at timestamptz)").map_err(failed)?;
     let load = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
     let (mut commits, mut w3) = (Vec::new(), Vec::new());
     for _ in 0..args.repeat.max(1) {
