@@ -154,7 +154,8 @@ pub trait Upkeep: Send + Sync {
     /// How the store itself is: its version, durability, health, size.
     fn examine(&self) -> Answer<'_, Vec<Finding>>;
 
-    /// Everything about those of these runs that are there, each with what it has provisioned, in this order.
+    /// Everything about those of these runs that are there, each with what it has provisioned, in this order. No id
+    /// is there twice.
     fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>>;
 
     /// Removes a run whole and leaves its stone, in one commit; refused, unless the run still is as

@@ -115,6 +115,7 @@ async fn no_statement_for_many_runs_reads_whole_tables() {
         ("-- Claims", 16),
         ("-- Adds rows", 8),
         ("SELECT l.id, l.seq", 16),
+        ("SELECT CASE WHEN h.owner", 16),
         ("DELETE FROM ledger_rows", 1),
         ("DELETE FROM run_specs", 1),
     ] {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::Serialize;
 use walkback::store::{Pragmas, Store};
 use walkback::{clock::Clock, clock::SystemClock, time::Timestamp};
@@ -43,16 +44,15 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     finished: usize,
     /// The folder for the files of the measurement; a real disk. They are removed afterwards.
-    #[arg(long, value_name = "DIR", default_value = ".", value_parser = folder)]
+    #[arg(long, value_name = "DIR", default_value = ".", value_parser = folder())]
     dir: PathBuf,
     /// On a PostgreSQL server of its own in that folder, beside pgbench; needs both installed.
     #[arg(long)]
     postgres: bool,
 }
 
-fn folder(text: &str) -> Result<PathBuf, String> {
-    let dir = PathBuf::from(text);
-    dir.is_dir().then_some(dir).ok_or_else(|| "there is no such folder".to_owned())
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|dir| dir.is_dir().then_some(dir).ok_or("it is no folder"))
 }
 
 /// Runs that wait in the file that is not empty.

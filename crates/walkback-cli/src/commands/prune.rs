@@ -29,8 +29,10 @@ A saga goes whole, with its ledger and its key. What stays is its id, kind, end,
 hash, and who pruned it when. What needs a person, has something left, or owns something live \
 never goes. FILE is added a line of JSON for each saga, which is on the disk before the saga goes.";
 
-/// Sagas that are read, kept and removed together.
+/// Sagas that are kept and removed together.
 const BATCH: usize = 200;
+/// Sagas that are read, and held in memory, together: each may have ten thousand rows.
+const READ_AT_ONCE: usize = 25;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -81,12 +83,19 @@ pub(crate) async fn remove(
 ) -> Result<usize, Failure> {
     let mut pruned = 0;
     for batch in sagas.chunks(BATCH) {
-        let archived = engine.archive(batch, asked).await?;
+        let mut stones = Vec::new();
+        for few in batch.chunks(READ_AT_ONCE) {
+            for saga in engine.archive(few, asked).await? {
+                if let Some(export) = &mut export {
+                    export.add(&saga)?;
+                }
+                stones.push(saga.stone);
+            }
+        }
         if let Some(export) = &mut export {
-            archived.iter().try_for_each(|saga| export.add(saga))?;
             export.sync()?;
         }
-        pruned += engine.prune(archived.into_iter().map(|saga| saga.stone).collect()).await?;
+        pruned += engine.prune(stones).await?;
     }
     Ok(pruned)
 }

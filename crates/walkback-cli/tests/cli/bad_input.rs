@@ -52,7 +52,7 @@ fn a_missing_file_is_named() {
     refused(
         &desk,
         &["bench", "--dir", "nowhere"],
-        &["'nowhere' for '--dir <DIR>'", "no such folder"],
+        &["'nowhere' for '--dir <DIR>'", "it is no folder"],
     );
 }
 

@@ -1,5 +1,6 @@
 //! Pruning: a run that nobody needs any more goes whole, and leaves a stone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -23,9 +24,10 @@ pub struct Archived {
 }
 
 impl Engine {
-    /// Everything of sagas that shall go, so that it can be kept elsewhere first, in their order; of those that
-    /// are not there any more, nothing. Which may go, a [`Filter`](crate::store::Filter) with
-    /// `prunable_before` finds. All are read at once and held in memory: ask for some hundreds at a time.
+    /// Everything of sagas that shall go, so that it can be kept elsewhere first: each once, in their order;
+    /// of those that are not there, as they were pruned or never were, nothing. Which may go, a
+    /// [`Filter`](crate::store::Filter) with `prunable_before` finds. All are held in memory, and each may have
+    /// ten thousand rows: ask for some dozens at a time.
     ///
     /// ```
     /// use walkback::engine::Asked;
@@ -46,7 +48,9 @@ impl Engine {
     /// If who asks is not said as it must be, or the store cannot be used.
     pub async fn archive(&self, ids: &[SagaId], asked: &Asked) -> Result<Vec<Archived>, Error> {
         check_asked(asked)?;
-        let found = self.0.store.archive(ids.to_vec()).await?;
+        let mut asked_for = HashSet::new();
+        let ids = ids.iter().copied().filter(|id| asked_for.insert(*id)).collect();
+        let found = self.0.store.archive(ids).await?;
         let pruned_at = self.0.clock.now();
         let archived = found.into_iter().map(|(run, provisioned)| {
             let (spec, head) = (&run.spec, &run.head);

@@ -414,8 +414,11 @@ impl Upkeep for MemoryStore {
 
     fn archive(&self, ids: Vec<SagaId>) -> Answer<'_, Vec<(StoredRun, Vec<Provisioned>)>> {
         self.answer(|kept| {
-            let found = ids.iter().filter_map(|id| kept.runs.get(id).map(|kept| (*id, kept)));
-            found.map(|(id, of)| (of.run.clone(), kept.records.provisioned(Some(id)))).collect()
+            let everything = |id: &SagaId| {
+                let run = kept.runs.get(id)?.run.clone();
+                Some((run, kept.records.provisioned(Some(*id))))
+            };
+            ids.iter().filter_map(everything).collect()
         })
     }
 

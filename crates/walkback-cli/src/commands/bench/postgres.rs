@@ -198,7 +198,7 @@ struct Beside {
     pruned_per_second: f64,
 }
 
-/// W1 in tables that hold finished runs, and in turns with it in new ones.
+/// W1 in tables that hold finished runs, which the server has settled with, and in turns with it in new ones.
 async fn beside_finished(ground: &Ground, args: &BenchArgs) -> Result<Beside, Failure> {
     let steps = ["echo", "echo", "echo"];
     let full = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;

@@ -51,12 +51,13 @@ impl Job for Pruning {
     }
 }
 
-/// Everything about those of these runs that are there, each with what it has provisioned, in this order.
+/// Everything about those of these runs that are there, each with what it has provisioned, in this order. Heads
+/// come first: of a run that changes after its own was read, the stone fits no more.
 pub(super) async fn archive(
     connection: &mut Connection,
     ids: &[SagaId],
 ) -> Result<Vec<(StoredRun, Vec<Provisioned>)>, Trouble> {
-    let runs = read::load_all(connection, ids).await?;
+    let runs = read::load_each(connection, ids).await?;
     let mut runs: HashMap<SagaId, StoredRun> =
         runs.into_iter().map(|run| (run.spec.id, run)).collect();
     let mut records: HashMap<SagaId, Vec<Provisioned>> = HashMap::new();

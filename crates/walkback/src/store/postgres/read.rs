@@ -65,7 +65,8 @@ pub(super) async fn load(
     Ok(runs(connection, "WHERE s.id = $1", &[(&uuid(id), Type::UUID)]).await?.pop())
 }
 
-pub(super) async fn load_all(
+/// Those of these runs that are there, in no order.
+pub(super) async fn load_each(
     connection: &mut Connection,
     ids: &[SagaId],
 ) -> Result<Vec<StoredRun>, Trouble> {

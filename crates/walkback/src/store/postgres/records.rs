@@ -259,7 +259,7 @@ pub(super) async fn provisioned(
     provisioned_by(connection, &[saga]).await
 }
 
-/// What these runs have provisioned, what is closed included.
+/// What each of these runs has provisioned, what is closed included.
 pub(super) async fn provisioned_by(
     connection: &mut Connection,
     sagas: &[SagaId],

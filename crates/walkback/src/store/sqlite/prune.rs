@@ -13,7 +13,7 @@ use crate::store::{Appended, StoredRun, Tombstone};
 pub(super) const PRUNABLE: &str = "h.status IN ('completed', 'rolled_back') AND h.owner IS NULL \
      AND NOT EXISTS (SELECT 1 FROM cloud_provisioned p WHERE p.saga_id = s.id AND p.closed_at IS NULL)";
 
-/// Everything about those of these runs that are there, each with what it has provisioned.
+/// Everything about those of these runs that are there, each with what it has provisioned, in this order.
 pub(super) fn archive(
     connection: &Connection,
     ids: &[SagaId],
