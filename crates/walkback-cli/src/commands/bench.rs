@@ -37,7 +37,8 @@ pub(crate) struct BenchArgs {
     /// Sagas in flight at once.
     #[arg(long, value_name = "C", default_value_t = 1_000)]
     concurrency: usize,
-    /// How often each throughput is measured; the median counts.
+    /// How often each throughput is measured, the median counts; three times as often, in turns, what is compared on
+    /// PostgreSQL.
     #[arg(long, value_name = "N", default_value_t = 5)]
     repeat: usize,
     /// Finished runs that lie about where it is measured what they cost.

@@ -20,6 +20,9 @@ use crate::failure::Failure;
 const SETTINGS: [&str; 3] = ["shared_buffers=512MB", "max_wal_size=4GB", "autovacuum_naptime=10s"];
 /// Seconds of each run of pgbench.
 const SECONDS: &str = "5";
+/// Turns for each repetition where two things are compared that differ by a tenth, or less: the single turns of a
+/// virtual machine go up and down by two tenths.
+const TURNS: usize = 3;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -69,6 +72,10 @@ fn turn_by_turn(
     second: impl IntoIterator<Item = f64>,
 ) -> Vec<f64> {
     first.into_iter().zip(second).map(|(first, second)| first / second).collect()
+}
+
+fn turns(args: &BenchArgs) -> usize {
+    TURNS * args.repeat.max(1)
 }
 
 fn median_of(figures: &[f64]) -> f64 {
@@ -145,7 +152,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Outcome {
     let rate = |measured: &Measured| measured.sagas_per_second;
     let w1_loaded_of_new_all = turn_by_turn(loaded.iter().map(rate), new.iter().map(rate));
     let (mut one, mut four) = (Vec::new(), Vec::new());
-    for _ in 0..args.repeat.max(1) {
+    for _ in 0..turns(args) {
         one.push(worker_processes(&ground, args, 1).await?);
         four.push(worker_processes(&ground, args, 4).await?);
     }
@@ -205,7 +212,7 @@ async fn beside_finished(ground: &Ground, args: &BenchArgs) -> Result<Beside, Fa
     full.fill(args.finished, 0).await?;
     ground.settle()?;
     let (mut loaded, mut new) = (Vec::new(), Vec::new());
-    for _ in 0..args.repeat.max(1) {
+    for _ in 0..turns(args) {
         loaded.push(full.throughput(args.sagas, &steps).await?);
         new.push(throughput(ground, args, &steps).await?.0);
     }
@@ -279,7 +286,7 @@ async fn one_at_a_time(
     ground.server.tell("CREATE TABLE one_row (at timestamptz)").map_err(failed)?;
     let load = Load::with(ground.store()?, args.concurrency, Registry::with_builtins()).await?;
     let (mut commits, mut w3) = (Vec::new(), Vec::new());
-    for _ in 0..args.repeat.max(1) {
+    for _ in 0..turns(args) {
         commits.push(one_row_commit(ground)?);
         w3.push(load.latency().await?);
     }
