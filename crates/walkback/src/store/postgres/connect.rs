@@ -174,7 +174,9 @@ impl Database {
             let passing = self.ready.initialized() && away(&error);
             if !passing || patience.is_over() {
                 return Err(match refused {
-                    StoreError::Failed { why, .. } => self.unusable(why),
+                    StoreError::Failed { why, .. } => self.unusable(format_args!(
+                        "{why}: expected a server that takes this connection"
+                    )),
                     other => other,
                 });
             }
