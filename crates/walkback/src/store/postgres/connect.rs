@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Row};
-use tracing::{info, warn};
+use tracing::warn;
 
 pub(super) use crate::store::postgres::line::Value;
 use crate::store::postgres::line::{Lines, Wire};
@@ -162,7 +162,8 @@ impl Database {
             let error = match self.pool.get().await {
                 Ok(line) => {
                     if patience.has_waited() {
-                        info!(place = %self.place, "the server is back");
+                        // As loud as what it ends.
+                        warn!(place = %self.place, "the server is back");
                     }
                     let database = Arc::clone(self);
                     return Ok(Connection { line: Some(line), database, busy: false });
@@ -261,7 +262,12 @@ impl Database {
                         warn!(place = %self.place, %error, "the server writes nothing; waiting");
                     }
                 }
-                done => return done,
+                done => {
+                    if patience.has_waited() && done.is_ok() {
+                        warn!(place = %self.place, "the server writes again");
+                    }
+                    return done;
+                }
             }
             drop(connection);
             patience.wait().await;
