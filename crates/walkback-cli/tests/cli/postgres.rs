@@ -161,18 +161,17 @@ fn what_is_wrong_with_a_server_is_said_without_the_password() {
     refused(&at("ada:secret", "postgres"), "expected another user or password");
     refused(&at("ada", "postgres"), "password");
     refused(&at("walkback", "nowhere"), "expected a database that exists");
-    let free = "(53300): expected a server that takes this connection";
-    refused(&at("bob", "postgres"), free);
+    let expected = "expected a server that takes this connection";
+    let full = format!("too many connections for role \"bob\" (53300): {expected}");
+    refused(&at("bob", "postgres"), &full);
     refused(
         &at("eve", "postgres"),
         "permission denied for schema public (42501)): expected `walkback migrate` by the owner",
     );
     refused(&at("walkback", "latin"), "LATIN1: expected UTF8");
     refused(&at("walkback", "standby"), "read-only, a replica perhaps: expected the primary");
-    refused(
-        "postgres://walkback:secret@127.0.0.1:1/postgres",
-        "(os error 111): expected a server that",
-    );
+    let nobody = format!("Connection refused (os error 111): {expected}");
+    refused("postgres://walkback:secret@127.0.0.1:1/postgres", &nobody);
     refused(&(at("walkback", "postgres") + "?sslmode=require"), "TLS");
     let newer = Desk::with_store(&at("walkback", "newer"));
     assert_eq!(newer.run(&["start", "--steps", "echo"]).code, 0);
